@@ -1,0 +1,2 @@
+pkgsysconfdir = $(sysconfdir)/lockkeeper
+dist_pkgsysconf_DATA = conf/lockkeeper.conf

@@ -1,0 +1,31 @@
+noinst_LIBRARIES += src/cli/libcli.a
+src_cli_libcli_a_SOURCES =			\
+	src/cli/call.c				\
+	src/cli/cli.c				\
+	src/cli/cli.h				\
+	src/cli/dev.c				\
+	src/cli/dev.h				\
+	src/cli/dev_daemon.c			\
+	src/cli/dev_dir.c			\
+	src/cli/dev_find.c			\
+	src/cli/dev_link.c			\
+	src/cli/dev_pg.c			\
+	src/cli/json.c				\
+	src/cli/print.c				\
+	src/cli/print.h				\
+	src/cli/process.c			\
+	src/cli/process.h			\
+	src/cli/push.c				\
+	src/cli/session.c			\
+	src/cli/session.h			\
+	src/cli/status.c			\
+	src/cli/table.c				\
+	src/cli/table.h				\
+	src/cli/text.c				\
+	src/cli/text.h
+
+cli_libs = src/cli/libcli.a $(client_libs)
+
+bin_PROGRAMS += lockkeeper
+lockkeeper_SOURCES = src/cli/main.c
+lockkeeper_LDADD = $(cli_libs)

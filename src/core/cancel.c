@@ -1,0 +1,169 @@
+/*
+ * Ending a request before its time.  A cancel names a backend and not a
+ * statement, so a fence keeps it from hitting the wrong one: while one is out
+ * (worker->n_cancels) or the cancelled statement's result has not been read,
+ * lk_worker_is_free() is false and the session gets no further work.
+ */
+#include <string.h>
+
+#include "base/die.h"
+#include "base/log.h"
+#include "core/internal.h"
+
+/* A cancel can come before the backend has read the statement, or be
+ * swallowed by an exception handler in PL/pgSQL: it is repeated, and at last
+ * the session is ended. */
+#define REPEAT_US	(50 * LK_US_PER_MS)
+#define TERMINATE_US	(2 * LK_US_PER_S)
+
+static void
+ask(struct lk_request *req, const struct lk_wait *wait)
+{
+	struct lk_core *core = req->core;
+	struct lk_worker *worker = req->worker;
+	struct lk_cancel *cancel;
+
+	if (worker->backend_pid == 0)
+		return;		/* the session's end is on its way to us */
+	cancel = lk_xcalloc(1, sizeof(*cancel));
+	lk_list_init(&cancel->msg.link);
+	cancel->msg.kind = LK_MSG_CANCEL;
+	cancel->worker = worker->index;
+	cancel->request = req->id;
+	cancel->backend_pid = worker->backend_pid;
+	cancel->terminate = core->now_us >= req->cancel_since_us + TERMINATE_US;
+	if (wait != NULL) {
+		memcpy(cancel->waitstart, wait->waitstart,
+		    sizeof(cancel->waitstart));
+		memcpy(cancel->vxid, wait->vxid, sizeof(cancel->vxid));
+	}
+	worker->n_cancels++;
+	core->stats.cancels++;
+	if (lk_server_is_watched(worker->server))
+		core->effects->cancel(core->ctx, worker->server->index,
+		    &cancel);
+	else
+		core->effects->cancel_directly(core->ctx, worker->index,
+		    &cancel);
+}
+
+static void
+repeat(struct lk_timer *timer)
+{
+	struct lk_request *req = lk_container(timer, struct lk_request,
+	    cancel_timer);
+
+	if (req->state != LK_REQUEST_RUNNING || !req->why.is_set)
+		return;
+	if (req->worker->n_cancels == 0)
+		ask(req, NULL);
+	lk_timer_set(&req->core->timers, &req->cancel_timer,
+	    req->core->now_us + REPEAT_US);
+}
+
+void
+lk_cancel_timer_init(struct lk_request *req)
+{
+	lk_timer_init(&req->cancel_timer, repeat);
+}
+
+static void
+cancel_queued(struct lk_request *req, struct lk_error *why)
+{
+	struct lk_tx *tx = req->tx;
+
+	if (req->state == LK_REQUEST_QUEUED) {
+		lk_database_dequeue(req);
+		if (tx != NULL)
+			lk_tx_set_state(tx, LK_TX_IDLE);
+	}
+	lk_request_fail(req, why);
+}
+
+static void
+cancel_running(struct lk_request *req, struct lk_error *why,
+    const struct lk_wait *wait)
+{
+	if (req->is_commit)
+		return;		/* it may have committed: its result is awaited */
+	if (req->why.is_set && req->client != NULL)
+		return;		/* the first reason stands */
+	lk_error_move(&req->why, why);
+	if (req->cancel_since_us == 0)
+		req->cancel_since_us = req->core->now_us;
+	ask(req, wait);
+	if (wait == NULL)
+		lk_timer_set(&req->core->timers, &req->cancel_timer,
+		    req->core->now_us + REPEAT_US);
+}
+
+void
+lk_cancel_request(struct lk_request *req, struct lk_error *why,
+    const struct lk_wait *wait)
+{
+	switch (req->state) {
+	case LK_REQUEST_WAITING:
+	case LK_REQUEST_QUEUED:
+		cancel_queued(req, why);
+		break;
+	case LK_REQUEST_RUNNING:
+		cancel_running(req, why, wait);
+		break;
+	case LK_REQUEST_ENDING:
+	case LK_REQUEST_HELD:
+	case LK_REQUEST_DONE:
+	case LK_REQUEST__N:
+		break;
+	}
+}
+
+struct lk_error *
+lk_cancel_reason(struct lk_request *req, struct lk_item *item)
+{
+	const char *sqlstate = item->error.sqlstate;
+
+	if (!req->why.is_set || (strcmp(sqlstate, "57014") != 0 &&
+	    strcmp(sqlstate, "57P01") != 0))
+		return &item->error;
+	lk_deadlock_ended(req, true);
+	return &req->why;
+}
+
+/* What the answer says of the request, if that is still running. */
+static void
+learn(struct lk_request *req, const struct lk_cancel *cancel)
+{
+	if (req->state != LK_REQUEST_RUNNING || !req->why.is_set)
+		return;
+	if (!cancel->sent && !cancel->failed && cancel->waitstart[0] != '\0') {
+		/* It no longer waits so: there is no reason any more. */
+		lk_error_fini(&req->why);
+		lk_deadlock_ended(req, false);
+		req->was_reported = false;
+		req->cancel_since_us = 0;
+		return;
+	}
+	lk_timer_set(&req->core->timers, &req->cancel_timer,
+	    req->core->now_us + REPEAT_US);
+}
+
+void
+lk_cancel_answered(struct lk_core *core, struct lk_cancel *cancel)
+{
+	struct lk_worker *worker = core->workers[cancel->worker];
+	struct lk_request *req = lk_idtab_get(&core->request_ids,
+	    cancel->request);
+
+	if (cancel->failed)
+		lk_log(LK_LOG_WARNING, "a cancel could not be sent to backend "
+		    "%d", cancel->backend_pid);
+	if (req != NULL)
+		learn(req, cancel);
+	if (worker != NULL) {
+		lk_assert(worker->n_cancels > 0);
+		worker->n_cancels--;
+		if (worker->n_cancels == 0)
+			lk_worker_settle(worker);
+	}
+	lk_cancel_free(&cancel);
+}

@@ -1,0 +1,502 @@
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+#include "base/die.h"
+#include "core/internal.h"
+#include "orm/sqltext.h"
+
+/* PostgreSQL cuts longer names; two that differ behind the cut would be one. */
+#define MAX_SAVEPOINT	63
+
+bool
+lk_arg_is(const struct lk_arg *arg, const char *word)
+{
+	return arg->data != NULL && arg->len == strlen(word) &&
+	    strncasecmp(arg->data, word, arg->len) == 0;
+}
+
+/* ---- PING, QUIT ---- */
+
+static void
+run_ping(struct lk_request *req)
+{
+	struct lk_buf value = LK_BUF_INIT;
+
+	if (req->n_args == 0)
+		lk_enc_simple(&value, "PONG");
+	else
+		lk_enc_bulk(&value, req->args[0].data, req->args[0].len);
+	lk_request_reply(req, &value);
+	lk_buf_fini(&value);
+}
+
+static void
+run_quit(struct lk_request *req)
+{
+	struct lk_client *client = req->client;
+	struct lk_core *core = req->core;
+	bool is_tagged = req->n_tag > 0;
+
+	client->is_closing = true;
+	lk_request_simple(req, "OK");	/* closes, if it was untagged */
+	if (is_tagged)
+		core->effects->close(client->conn);
+}
+
+/* ---- statements ---- */
+
+static void
+fail_aborted(struct lk_request *req)
+{
+	struct lk_error error;
+	struct lk_tx *tx = req->tx;
+
+	lk_error_init(&error);
+	lk_error_set(&error, tx->why.kind, "%s", tx->why.message);
+	lk_error_set_field(&error, LK_FIELD_DETAIL,
+	    tx->why.fields[LK_FIELD_DETAIL]);
+	lk_request_fail(req, &error);
+}
+
+/* Send it in its transaction, or queue for that's or for any slot. */
+static void
+run_statement(struct lk_request *req)
+{
+	struct lk_tx *tx = req->tx;
+
+	if (tx == NULL || tx->worker == NULL)
+		lk_database_enqueue(req->database, req);
+	else
+		lk_worker_submit(tx->worker, req);
+}
+
+static void
+run_sql(struct lk_request *req)
+{
+	struct lk_error error;
+
+	lk_error_init(&error);
+	if (req->tx != NULL && req->tx->state == LK_TX_ABORTED) {
+		fail_aborted(req);
+	} else if (req->args[0].data == NULL) {
+		lk_request_failf(req, LK_ERR_SYNTAX,
+		    "SQL takes a statement, not NULL");
+	} else if (lk_sql_check(req->args[0].data, req->args[0].len,
+	    req->tx != NULL, &error) < 0) {
+		lk_request_fail(req, &error);
+	} else {
+		run_statement(req);
+	}
+}
+
+/* ---- transactions ---- */
+
+struct begin {
+	int	isolation;	/* index into the texts below */
+	bool	read_only, deferrable, is_shared, is_here;
+};
+
+static const char *const begin_texts[4][2][2] = {
+#define TEXTS(isolation) {						\
+	{ "BEGIN" isolation, "BEGIN" isolation " DEFERRABLE" },		\
+	{ "BEGIN" isolation " READ ONLY",				\
+	  "BEGIN" isolation " READ ONLY DEFERRABLE" } }
+	TEXTS(""),
+	TEXTS(" ISOLATION LEVEL READ COMMITTED"),
+	TEXTS(" ISOLATION LEVEL REPEATABLE READ"),
+	TEXTS(" ISOLATION LEVEL SERIALIZABLE"),
+#undef TEXTS
+};
+
+static size_t
+take_begin_word(struct begin *begin, const struct lk_arg *args, size_t n)
+{
+	const struct lk_arg *next = n > 1 ? &args[1] : NULL;
+
+	if (lk_arg_is(args, "READ") && next && lk_arg_is(next, "COMMITTED"))
+		return begin->isolation = 1, 2;
+	if (lk_arg_is(args, "REPEATABLE") && next && lk_arg_is(next, "READ"))
+		return begin->isolation = 2, 2;
+	if (lk_arg_is(args, "SERIALIZABLE"))
+		return begin->isolation = 3, 1;
+	if (lk_arg_is(args, "READ") && next && lk_arg_is(next, "ONLY"))
+		return begin->read_only = true, 2;
+	if (lk_arg_is(args, "DEFERRABLE"))
+		return begin->deferrable = true, 1;
+	if (lk_arg_is(args, "SHARED"))
+		return begin->is_shared = true, 1;
+	if (lk_arg_is(args, "HERE"))
+		return begin->is_here = true, 1;
+	return 0;
+}
+
+static int
+parse_begin(struct lk_request *req, struct begin *begin)
+{
+	size_t i, n;
+
+	for (i = 0; i < req->n_args; i += n) {
+		n = take_begin_word(begin, req->args + i, req->n_args - i);
+		if (n == 0)
+			return -LK_E_INVAL;
+	}
+	return 0;
+}
+
+static void
+fail_nested(struct lk_request *req)
+{
+	struct lk_error error;
+
+	lk_error_init(&error);
+	lk_error_set(&error, LK_ERR_SYNTAX, "this connection is in #%llu "
+	    "already: COMMIT or ROLLBACK that first",
+	    (unsigned long long)req->client->current->handle);
+	lk_error_set_sqlstate(&error, "25001");
+	lk_request_fail(req, &error);
+}
+
+/*
+ * Who owns it: the %task that was said; HERE, the task that sends (the
+ * connection's); else a task of its own, of which nothing more is known.
+ */
+static struct lk_task *
+begin_owner(struct lk_request *req, const struct begin *begin)
+{
+	if (begin->is_shared)
+		return NULL;
+	if (req->task->name != NULL)
+		return req->task;
+	if (begin->is_here)
+		return lk_client_task(req->client);
+	return lk_task_new(req->core, req->client);
+}
+
+static void
+run_begin(struct lk_request *req)
+{
+	struct lk_client *client = req->client;
+	struct begin begin = { 0 };
+	struct lk_tx *tx;
+
+	if (parse_begin(req, &begin) < 0) {
+		lk_request_failf(req, LK_ERR_SYNTAX,
+		    "BEGIN takes other words: %s", req->verb->syntax);
+		return;
+	}
+	if (client->is_blocking && req->n_tag == 0 && !begin.is_shared)
+		begin.is_here = true;
+	if (begin.is_here && begin.is_shared) {
+		lk_request_failf(req, LK_ERR_SYNTAX,
+		    "SHARED and HERE exclude each other");
+		return;
+	}
+	if (begin.is_here && client->current != NULL) {
+		fail_nested(req);
+		return;
+	}
+	tx = lk_tx_new(client, begin_owner(req, &begin), req->database,
+	    begin_texts[begin.isolation][begin.read_only][begin.deferrable]);
+	tx->is_named = tx->owner != NULL && tx->owner->name != NULL;
+	if (begin.is_here)
+		client->current = tx;
+	lk_request_int(req, (int64_t)tx->handle);
+}
+
+static bool
+needs_tx(struct lk_request *req)
+{
+	if (req->tx != NULL)
+		return false;
+	lk_request_failf(req, LK_ERR_NOTX, "%s needs a transaction: name one "
+	    "with #handle, or open one with BEGIN HERE", req->verb->name);
+	return true;
+}
+
+static void
+finish(struct lk_request *req, bool commits)
+{
+	struct lk_tx *tx = req->tx;
+	const char *tag = commits ? "COMMIT" : "ROLLBACK";
+
+	if (tx->state == LK_TX_ABORTED || tx->worker == NULL) {
+		if (tx->state == LK_TX_ABORTED && commits)
+			fail_aborted(req);
+		else
+			lk_request_simple(req, tag);
+		if (commits)
+			tx->core->stats.commits += tx->why.is_set ? 0 : 1;
+		else
+			tx->core->stats.rollbacks++;
+		lk_tx_done(tx);
+		return;
+	}
+	req->control = lk_xstrdup(tag);
+	req->is_commit = commits;
+	lk_tx_set_state(tx, LK_TX_ENDING);
+	lk_worker_submit(tx->worker, req);
+}
+
+static void
+run_commit(struct lk_request *req)
+{
+	if (!needs_tx(req))
+		finish(req, true);
+}
+
+static void
+savepoint_statement(struct lk_request *req, const char *words,
+    const struct lk_arg *name)
+{
+	struct lk_buf text = LK_BUF_INIT;
+	size_t i;
+
+	if (needs_tx(req))
+		return;
+	if (req->tx->state == LK_TX_ABORTED) {
+		fail_aborted(req);
+		return;
+	}
+	if (name->data == NULL || name->len == 0 || name->len > MAX_SAVEPOINT ||
+	    memchr(name->data, '\0', name->len) != NULL) {
+		lk_request_failf(req, LK_ERR_SYNTAX,
+		    "a savepoint's name has 1 to %d bytes", MAX_SAVEPOINT);
+		return;
+	}
+	lk_buf_printf(&text, "%s \"", words);
+	for (i = 0; i < name->len; i++) {
+		if (name->data[i] == '"')
+			lk_buf_putc(&text, '"');
+		lk_buf_putc(&text, name->data[i]);
+	}
+	lk_buf_putc(&text, '"');
+	req->control = lk_xstrdup(lk_buf_cstr(&text));
+	lk_buf_fini(&text);
+	run_statement(req);
+}
+
+static void
+run_rollback(struct lk_request *req)
+{
+	if (req->n_args == 2 && lk_arg_is(&req->args[0], "TO")) {
+		savepoint_statement(req, "ROLLBACK TO SAVEPOINT",
+		    &req->args[1]);
+	} else if (req->n_args != 0) {
+		lk_request_failf(req, LK_ERR_SYNTAX,
+		    "ROLLBACK takes other words: %s", req->verb->syntax);
+	} else if (!needs_tx(req)) {
+		finish(req, false);
+	}
+}
+
+static void
+run_savepoint(struct lk_request *req)
+{
+	savepoint_statement(req, "SAVEPOINT", &req->args[0]);
+}
+
+static void
+run_release(struct lk_request *req)
+{
+	savepoint_statement(req, "RELEASE SAVEPOINT", &req->args[0]);
+}
+
+/* ---- tasks ---- */
+
+static bool
+is_task_name(const struct lk_arg *arg)
+{
+	return arg->data != NULL && arg->len >= 1 && arg->len <= 255 &&
+	    memchr(arg->data, '\0', arg->len) == NULL;
+}
+
+static void
+run_await(struct lk_request *req)
+{
+	struct lk_client *client = req->client;
+	size_t first = 1, i, n;
+	struct lk_task *task, **others;
+	bool any = false;
+
+	if (req->n_args > 1 && (lk_arg_is(&req->args[1], "ALL") ||
+	    (any = lk_arg_is(&req->args[1], "ANY"))))
+		first = 2;
+	for (i = 0; i < req->n_args; i++) {
+		if ((i == 0 || i >= first) && !is_task_name(&req->args[i]))
+			break;
+	}
+	if (i < req->n_args || (first == 2 && req->n_args == 2)) {
+		lk_request_failf(req, LK_ERR_SYNTAX, "AWAIT takes names of "
+		    "tasks: %s", req->verb->syntax);
+		return;
+	}
+	n = req->n_args - first;
+	others = lk_xcalloc(n, sizeof(struct lk_task *));
+	task = lk_task_named(client, req->args[0].data, req->args[0].len);
+	lk_task_set_client(task, client);
+	for (i = 0; i < n; i++)
+		others[i] = lk_task_named(client, req->args[first + i].data,
+		    req->args[first + i].len);
+	lk_task_await(task, any, others, n);
+	free(others);
+	lk_task_forget(task);
+	lk_watch_all_soon(req->core);
+	lk_request_simple(req, "OK");
+}
+
+int
+lk_parse_handle(const struct lk_arg *arg, uint64_t *handle_out)
+{
+	char text[24];
+	char *end;
+
+	if (arg->data == NULL || arg->len == 0 || arg->len >= sizeof(text) ||
+	    arg->data[0] < '0' || arg->data[0] > '9')
+		return -LK_E_INVAL;
+	memcpy(text, arg->data, arg->len);
+	text[arg->len] = '\0';
+	*handle_out = strtoull(text, &end, 10);
+	return *end == '\0' ? 0 : -LK_E_INVAL;
+}
+
+static void
+run_give(struct lk_request *req)
+{
+	struct lk_tx *tx = NULL;
+	uint64_t handle;
+
+	if (lk_parse_handle(&req->args[0], &handle) < 0 ||
+	    !is_task_name(&req->args[1])) {
+		lk_request_failf(req, LK_ERR_SYNTAX,
+		    "GIVE takes a handle and a task: %s", req->verb->syntax);
+		return;
+	}
+	tx = lk_tx_by_handle(req->core, handle);
+	if (tx == NULL || tx->client != req->client) {
+		lk_request_failf(req, LK_ERR_NOTX,
+		    "#%llu is no transaction of this connection",
+		    (unsigned long long)handle);
+		return;
+	}
+	if (req->client->current == tx)
+		req->client->current = NULL;	/* it is that task's now */
+	lk_tx_set_owner(tx, lk_task_named(req->client, req->args[1].data,
+	    req->args[1].len));
+	tx->is_named = true;
+	lk_request_simple(req, "OK");
+}
+
+static void
+run_cancel(struct lk_request *req)
+{
+	struct lk_request *other = NULL;
+	struct lk_error why;
+	int is_cancelled = 0;
+
+	if (req->args[0].data != NULL)
+		other = lk_request_by_tag(req->client, req->args[0].data,
+		    req->args[0].len);
+	if (other != NULL && other != req) {
+		lk_error_init(&why);
+		lk_error_set(&why, LK_ERR_CANCELED,
+		    "ended by CANCEL of its client");
+		lk_cancel_request(other, &why, NULL);
+		lk_error_fini(&why);
+		is_cancelled = 1;
+	}
+	lk_request_int(req, is_cancelled);
+}
+
+/* ---- KILL ---- */
+
+static bool
+is_admin(const struct lk_client *client)
+{
+	return client->peer.uid == 0 || client->peer.uid == geteuid();
+}
+
+static void
+run_kill(struct lk_request *req)
+{
+	struct lk_buf text = LK_BUF_INIT;
+	struct lk_tx *tx = NULL;
+	uint64_t handle = 0;
+
+	if (!is_admin(req->client)) {
+		lk_request_failf(req, LK_ERR_DENIED, "KILL is for the daemon's "
+		    "own user and for root");
+		return;
+	}
+	if (lk_parse_handle(&req->args[0], &handle) == 0)
+		tx = lk_tx_by_handle(req->core, handle);
+	if (tx == NULL) {
+		lk_request_failf(req, LK_ERR_NOTX, "no such transaction: "
+		    "SHOW transactions lists them");
+		return;
+	}
+	lk_buf_puts(&text, "ended by KILL of ");
+	lk_words_client(&text, req->client);
+	lk_tx_expire(tx, lk_buf_cstr(&text));
+	lk_buf_fini(&text);
+	lk_request_simple(req, "OK");
+}
+
+/* ---- the table ---- */
+
+static const struct lk_verb verbs[] = {
+#define LK_VERB(name, min, max, flags, run, syntax, summary)		\
+	{ name, min, max, flags, run, syntax, summary },
+#include "core/verbs.def"
+#undef LK_VERB
+};
+
+size_t
+lk_verb_count(void)
+{
+	return sizeof(verbs) / sizeof(verbs[0]);
+}
+
+const struct lk_verb *
+lk_verb_at(size_t i)
+{
+	return i < lk_verb_count() ? &verbs[i] : NULL;
+}
+
+const struct lk_verb *
+lk_verb_find(const char *name, size_t n)
+{
+	struct lk_arg word = { name, n };
+	size_t i;
+
+	for (i = 0; i < lk_verb_count(); i++) {
+		if (lk_arg_is(&word, verbs[i].name))
+			return &verbs[i];
+	}
+	return NULL;
+}
+
+/* Who types a statement from habit is told what to type instead. */
+void
+lk_verb_unknown(const struct lk_arg *word, struct lk_error *error)
+{
+	static const char *const habits[] = { "SELECT", "INSERT", "UPDATE",
+	    "DELETE", "WITH", "ALTER", "DROP", "TRUNCATE", "EXPLAIN", "SET" };
+	char text[33];
+	size_t i, n = word->len < 32 ? word->len : 32;
+
+	for (i = 0; i < n; i++)
+		text[i] = word->data[i] > ' ' && word->data[i] < 0x7f ?
+		    word->data[i] : '.';
+	text[n] = '\0';
+	for (i = 0; i < sizeof(habits) / sizeof(habits[0]); i++) {
+		if (lk_arg_is(word, habits[i])) {
+			lk_error_set(error, LK_ERR_SYNTAX, "unknown verb '%s': "
+			    "send a statement as SQL \"%s ...\"", text, text);
+			return;
+		}
+	}
+	lk_error_set(error, LK_ERR_SYNTAX,
+	    "unknown verb '%s'; COMMAND LIST names the verbs", text);
+}

@@ -1,0 +1,405 @@
+/*
+ * From core's state and one look to the wait graph.  What came to be after
+ * the look was asked for, and all that is unknown, can move.
+ */
+#include <string.h>
+
+#include "base/die.h"
+#include "core/internal.h"
+
+struct build {
+	struct lk_core		*core;
+	const struct lk_server	*server;
+	const struct lk_look	*look;
+	uint32_t		 first_foreign;	/* node of look->waits[0] */
+};
+
+static uint32_t
+add_node(struct build *b, enum lk_node_type type, enum lk_ref_kind kind,
+    const void *object)
+{
+	struct lk_core *core = b->core;
+	uint32_t node = lk_graph_add_node(&core->graph, type);
+
+	if (node >= core->cap_refs) {
+		core->cap_refs = core->cap_refs ? 2 * core->cap_refs : 64;
+		core->refs = lk_xrealloc(core->refs,
+		    core->cap_refs * sizeof(*core->refs));
+	}
+	core->refs[node] = (struct lk_ref){ kind, object };
+	return node;
+}
+
+static void
+add_edge(struct build *b, uint32_t from, uint32_t to)
+{
+	lk_graph_add_edge(&b->core->graph, from, to, false);
+}
+
+static bool
+is_new(const struct build *b, uint64_t seq)
+{
+	return seq > b->look->seq;
+}
+
+/* ---- nodes ---- */
+
+static void
+add_request_nodes(struct build *b, struct lk_list *requests)
+{
+	struct lk_list *it, *next;
+	struct lk_request *req;
+
+	LK_LIST_EACH(requests, it, next) {
+		req = lk_container(it, struct lk_request, task_link);
+		req->node_number = add_node(b, LK_NODE_AND, LK_REF_REQUEST,
+		    req);
+	}
+}
+
+static void
+add_task_nodes(struct build *b)
+{
+	struct lk_list *it, *next;
+	struct lk_task *task;
+
+	LK_LIST_EACH(&b->core->tasks, it, next) {
+		task = lk_container(it, struct lk_task, link);
+		task->node_number = add_node(b, LK_NODE_AND, LK_REF_TASK, task);
+		add_request_nodes(b, &task->requests);
+		add_request_nodes(b, &task->held);
+	}
+}
+
+static void
+add_tx_nodes(struct build *b)
+{
+	struct lk_list *it, *next;
+	struct lk_tx *tx;
+
+	LK_LIST_EACH(&b->core->txs, it, next) {
+		tx = lk_container(it, struct lk_tx, link);
+		tx->node_number = add_node(b, LK_NODE_AND, LK_REF_TX, tx);
+	}
+}
+
+/*
+ * The reply's node: an untagged one leaves only after those sent before it on
+ * its connection, whoever sent them.  Requests that wait in nobody's queue
+ * (PING, SHOW) have none; the one before them stands in.
+ */
+static void
+add_reply_nodes(struct build *b, struct lk_client *client)
+{
+	struct lk_list *it, *next;
+	struct lk_request *req;
+	uint32_t before = 0;
+	bool has_before = false;
+
+	LK_LIST_EACH(&client->order, it, next) {
+		req = lk_container(it, struct lk_request, order_link);
+		if (req->task == NULL)
+			continue;
+		req->reply_number = add_node(b, LK_NODE_AND, LK_REF_NONE, NULL);
+		add_edge(b, req->reply_number, req->node_number);
+		if (is_new(b, req->seq))
+			lk_graph_set_alive(&b->core->graph, req->reply_number);
+		if (has_before)
+			add_edge(b, req->reply_number, before);
+		before = req->reply_number;
+		has_before = true;
+	}
+}
+
+static void
+add_worker_nodes(struct build *b)
+{
+	struct lk_core *core = b->core;
+	struct lk_worker *worker;
+	uint32_t i;
+
+	for (i = 0; i < core->n_databases; i++)
+		core->databases[i].node_number = add_node(b, LK_NODE_OR,
+		    LK_REF_NONE, NULL);
+	for (i = 0; i < core->n_workers; i++) {
+		worker = core->workers[i];
+		if (worker == NULL)
+			continue;
+		worker->node_number = add_node(b, LK_NODE_AND, LK_REF_NONE,
+		    NULL);
+		if (worker->tx != NULL)
+			add_edge(b, worker->node_number,
+			    worker->tx->node_number);
+		else if (worker->request != NULL)
+			add_edge(b, worker->node_number,
+			    worker->request->node_number);
+	}
+}
+
+static void
+add_foreign_nodes(struct build *b)
+{
+	size_t i;
+
+	for (i = 0; i < b->look->n_waits; i++) {
+		uint32_t node = add_node(b, LK_NODE_AND, LK_REF_FOREIGN,
+		    &b->look->waits[i]);
+
+		if (i == 0)
+			b->first_foreign = node;
+	}
+}
+
+/* ---- edges ---- */
+
+/* A backend is one of our sessions, or somebody's who waits, or alive. */
+static bool
+backend_node(struct build *b, int pid, uint32_t *node_out)
+{
+	const struct lk_worker *worker;
+	const struct lk_wait *wait;
+
+	if (pid == 0)
+		return false;	/* a prepared transaction: its owner is anybody */
+	worker = lk_worker_by_pid(b->server, pid);
+	if (worker != NULL) {
+		*node_out = worker->node_number;
+		return true;
+	}
+	wait = lk_look_find(b->look, pid);
+	if (wait == NULL)
+		return false;
+	*node_out = b->first_foreign + (uint32_t)(wait - b->look->waits);
+	return true;
+}
+
+static void
+add_wait_edges(struct build *b, uint32_t from, const struct lk_wait *wait)
+{
+	size_t i;
+	uint32_t to;
+
+	for (i = 0; i < wait->n_blockers; i++) {
+		/* One that can move adds nothing to an AND node. */
+		if (backend_node(b, wait->blockers[i].pid, &to))
+			lk_graph_add_edge(&b->core->graph, from, to,
+			    wait->blockers[i].is_soft);
+	}
+}
+
+static struct lk_request *
+before_in_task(const struct lk_request *req)
+{
+	struct lk_list *before = req->task_link.prev;
+
+	return before == &req->task->requests ? NULL :
+	    lk_container(before, struct lk_request, task_link);
+}
+
+static struct lk_request *
+before_in_tx(const struct lk_request *req)
+{
+	struct lk_list *before = req->tx_link.prev;
+
+	return req->tx == NULL || before == &req->tx->requests ? NULL :
+	    lk_container(before, struct lk_request, tx_link);
+}
+
+static void
+add_request_edges(struct build *b, struct lk_request *req)
+{
+	const struct lk_request *before;
+	const struct lk_wait *wait;
+
+	if (is_new(b, req->seq) || req->why.is_set) {
+		lk_graph_set_alive(&b->core->graph, req->node_number);
+		return;
+	}
+	switch (req->state) {
+	case LK_REQUEST_WAITING:
+		before = before_in_task(req);
+		if (before != NULL)
+			add_edge(b, req->node_number, before->node_number);
+		before = before_in_tx(req);
+		if (before != NULL)
+			add_edge(b, req->node_number, before->node_number);
+		break;
+	case LK_REQUEST_QUEUED:
+		add_edge(b, req->node_number, req->database->node_number);
+		break;
+	case LK_REQUEST_RUNNING:
+		wait = req->worker->server != b->server ? NULL :
+		    lk_look_find(b->look, req->worker->backend_pid);
+		if (wait != NULL)
+			add_wait_edges(b, req->node_number, wait);
+		break;
+	case LK_REQUEST_ENDING:
+	case LK_REQUEST_HELD:
+	case LK_REQUEST_DONE:
+	case LK_REQUEST__N:
+		break;
+	}
+}
+
+static uint32_t
+reply_node(const struct lk_request *req)
+{
+	return req->n_tag > 0 || req->client == NULL ? req->node_number :
+	    req->reply_number;
+}
+
+static void
+add_await_edges(struct build *b, struct lk_task *task)
+{
+	struct lk_list *it, *next;
+	uint32_t from = task->node_number;
+
+	if (is_new(b, task->await_seq)) {
+		lk_graph_set_alive(&b->core->graph, from);
+		return;
+	}
+	if (task->await_any && !lk_list_is_empty(&task->awaits)) {
+		from = add_node(b, LK_NODE_OR, LK_REF_NONE, NULL);
+		add_edge(b, task->node_number, from);
+	}
+	LK_LIST_EACH(&task->awaits, it, next)
+		add_edge(b, from, lk_container(it, struct lk_await,
+		    from_link)->to->node_number);
+}
+
+/* The thread stands still in a blocking call, and all its coroutines with it. */
+static void
+add_thread_edges(struct build *b, struct lk_client *blocking)
+{
+	struct lk_list *it, *next, *jt, *jnext;
+	struct lk_task *task;
+	struct lk_request *req;
+
+	LK_LIST_EACH(&b->core->tasks, it, next) {
+		task = lk_container(it, struct lk_task, link);
+		if (task->client == NULL ||
+		    !lk_client_same_thread(task->client, blocking))
+			continue;
+		LK_LIST_EACH(&blocking->requests, jt, jnext) {
+			req = lk_container(jt, struct lk_request, client_link);
+			if (req->task != NULL && req->task != task)
+				add_edge(b, task->node_number,
+				    reply_node(req));
+		}
+	}
+}
+
+static void
+add_outstanding_edges(struct build *b, const struct lk_task *task,
+    struct lk_list *requests)
+{
+	struct lk_list *it, *next;
+	struct lk_request *req;
+
+	LK_LIST_EACH(requests, it, next) {
+		req = lk_container(it, struct lk_request, task_link);
+		add_request_edges(b, req);
+		add_edge(b, task->node_number, reply_node(req));
+	}
+}
+
+static void
+add_task_edges(struct build *b)
+{
+	struct lk_list *it, *next;
+	struct lk_task *task;
+
+	LK_LIST_EACH(&b->core->tasks, it, next) {
+		task = lk_container(it, struct lk_task, link);
+		add_await_edges(b, task);
+		add_outstanding_edges(b, task, &task->requests);
+		add_outstanding_edges(b, task, &task->held);
+	}
+}
+
+static void
+add_client_edges(struct build *b)
+{
+	struct lk_list *it, *next;
+	struct lk_client *client;
+
+	LK_LIST_EACH(&b->core->clients, it, next) {
+		client = lk_container(it, struct lk_client, link);
+		if (client->is_blocking && client->thread != NULL &&
+		    !lk_list_is_empty(&client->requests))
+			add_thread_edges(b, client);
+	}
+}
+
+static void
+add_tx_edges(struct build *b)
+{
+	struct lk_list *it, *next;
+	struct lk_tx *tx;
+
+	LK_LIST_EACH(&b->core->txs, it, next) {
+		tx = lk_container(it, struct lk_tx, link);
+		if (is_new(b, tx->seq) || tx->state == LK_TX_ENDING ||
+		    tx->state == LK_TX_ABORTED)
+			lk_graph_set_alive(&b->core->graph, tx->node_number);
+		else if (!lk_list_is_empty(&tx->requests))
+			add_edge(b, tx->node_number,
+			    lk_container(tx->requests.next, struct lk_request,
+			    tx_link)->node_number);
+		else if (tx->owner != NULL)
+			add_edge(b, tx->node_number, tx->owner->node_number);
+	}
+}
+
+static void
+add_slot_edges(struct build *b)
+{
+	struct lk_core *core = b->core;
+	struct lk_database *db;
+	struct lk_worker *worker;
+	uint32_t i;
+
+	for (i = 0; i < core->n_databases; i++) {
+		db = &core->databases[i];
+		if (db->n_workers < db->config->workers_max)
+			lk_graph_set_alive(&core->graph, db->node_number);
+	}
+	for (i = 0; i < core->n_workers; i++) {
+		worker = core->workers[i];
+		if (worker != NULL && worker->state != LK_WORKER_STOPPING)
+			add_edge(b, worker->database->node_number,
+			    worker->node_number);
+	}
+}
+
+static void
+add_foreign_edges(struct build *b)
+{
+	size_t i;
+
+	for (i = 0; i < b->look->n_waits; i++) {
+		if (lk_worker_by_pid(b->server, b->look->waits[i].pid) == NULL)
+			add_wait_edges(b, b->first_foreign + (uint32_t)i,
+			    &b->look->waits[i]);
+	}
+}
+
+void
+lk_waits_build(struct lk_core *core, const struct lk_server *server)
+{
+	struct build b = { core, server, server->last, 0 };
+	struct lk_list *it, *next;
+
+	lk_graph_clear(&core->graph);
+	add_task_nodes(&b);
+	add_tx_nodes(&b);
+	add_worker_nodes(&b);
+	add_foreign_nodes(&b);
+	LK_LIST_EACH(&core->clients, it, next)
+		add_reply_nodes(&b, lk_container(it, struct lk_client, link));
+	add_task_edges(&b);
+	add_client_edges(&b);
+	add_tx_edges(&b);
+	add_slot_edges(&b);
+	add_foreign_edges(&b);
+}

@@ -1,0 +1,423 @@
+#include "net/conn.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <event2/event.h>
+#include <event2/event_struct.h>
+
+#include "base/clock.h"
+#include "base/die.h"
+#include "base/log.h"
+#include "net/listener.h"
+#include "net/outq.h"
+
+/* A peer that reads nothing for so long does not get its last replies. */
+#define CLOSE_WAIT_S	5
+
+/* Turns of reading for lk_conn_drain(): one who sends on and on is alive. */
+#define DRAIN_TURNS	16
+
+/* Kept input takes at most this many times its bytes. */
+#define INPUT_SLACK	4
+#define INPUT_SMALL	1024
+
+/*
+ * A connection is freed in drop() only, and never while is_busy: core may
+ * close it, or reply to it, from inside the request that it just sent.  What
+ * makes it end meanwhile is noted in is_failed and done by settle().
+ */
+struct lk_conn {
+	struct lk_list	 link;		/* conns->all */
+	struct lk_list	 dirty_link;	/* conns->dirty */
+	struct lk_conns	*conns;
+	struct lk_client *client;
+	struct event	 event;
+	int		 fd;
+	short		 watched;	/* what event is set for; 0: nothing */
+	bool		 is_busy;	/* its input is with core */
+	bool		 is_failed;	/* to be dropped: the peer is gone, or a
+					   stream is no longer whole */
+	bool		 is_deaf;	/* sent no RESP: input is thrown away */
+	bool		 is_closing;	/* ends when its output is out */
+	bool		 is_paused;	/* too many unread replies: not read */
+	struct lk_buf	 input;		/* bytes of a request that is not whole,
+					   and when paused what is behind it */
+	struct lk_request_decoder *decoder;	/* while input is not empty */
+	struct lk_outq	 out;
+};
+
+void
+lk_conns_init(struct lk_conns *conns, struct event_base *base,
+    const struct lk_config *config, struct lk_core *core,
+    void (*after_input)(void *ctx), void *ctx)
+{
+	*conns = (struct lk_conns){
+		.base = base,
+		.config = config,
+		.core = core,
+		.after_input = after_input,
+		.ctx = ctx,
+	};
+	lk_list_init(&conns->all);
+	lk_list_init(&conns->dirty);
+}
+
+static void
+mark_dirty(struct lk_conn *conn)
+{
+	if (!lk_list_is_linked(&conn->dirty_link))
+		lk_list_append(&conn->conns->dirty, &conn->dirty_link);
+}
+
+static size_t
+output_limit(const struct lk_conn *conn)
+{
+	return conn->conns->config->limit_output_bytes;
+}
+
+/* ---- its end ---- */
+
+static void
+drop(struct lk_conn *conn)
+{
+	lk_assert_loop();
+	conn->is_busy = true;	/* core may not drain it any more */
+	if (!conn->is_failed)
+		lk_outq_send(&conn->out, conn->fd);
+	if (conn->watched != 0)
+		event_del(&conn->event);
+	lk_core_client_gone(&conn->client);
+	close(conn->fd);
+	lk_list_remove(&conn->link);
+	lk_list_remove(&conn->dirty_link);
+	lk_request_decoder_free(&conn->decoder);
+	lk_buf_fini(&conn->input);
+	lk_outq_fini(&conn->out);
+	free(conn);
+}
+
+void
+lk_conns_fini(struct lk_conns *conns)
+{
+	while (!lk_list_is_empty(&conns->all))
+		drop(lk_container(conns->all.next, struct lk_conn, link));
+	lk_request_decoder_free(&conns->decoder);
+	free(conns->scratch);
+}
+
+/* ---- what its event is set for ---- */
+
+static void on_event(evutil_socket_t fd, short what, void *arg);
+
+static short
+wanted_events(const struct lk_conn *conn)
+{
+	short events = EV_PERSIST;
+
+	if (conn->is_closing)
+		return events | EV_WRITE;
+	/* Unread input hides a peer's death from EV_READ, not from this. */
+	events |= conn->is_paused ? EV_CLOSED : EV_READ;
+	if (conn->out.n_bytes > 0)
+		events |= EV_WRITE;
+	return events;
+}
+
+static void
+watch(struct lk_conn *conn)
+{
+	const struct timeval close_wait = { CLOSE_WAIT_S, 0 };
+	const struct timeval *wait = conn->is_closing ? &close_wait : NULL;
+	short events = wanted_events(conn);
+
+	if (events == conn->watched)
+		return;
+	if (conn->watched != 0)
+		event_del(&conn->event);
+	conn->watched = 0;
+	if (event_assign(&conn->event, conn->conns->base, conn->fd, events,
+	    on_event, conn) == 0 &&
+	    event_add(&conn->event, wait) == 0) {
+		conn->watched = events;
+		return;
+	}
+	lk_log(LK_LOG_ERROR, "a connection ends: it cannot be watched: %s",
+	    strerror(errno));
+	conn->is_failed = true;
+	mark_dirty(conn);
+}
+
+/* ---- output ---- */
+
+static void
+send_some(struct lk_conn *conn)
+{
+	if (!conn->is_failed && lk_outq_send(&conn->out, conn->fd) < 0)
+		conn->is_failed = true;
+}
+
+void
+lk_conn_reply(void *arg, struct lk_buf *bytes)
+{
+	struct lk_conn *conn = arg;
+
+	if (lk_outq_append(&conn->out, bytes) < 0) {
+		lk_log(LK_LOG_ERROR,
+		    "a connection ends: no memory for its replies");
+		conn->is_failed = true;
+	}
+	mark_dirty(conn);
+}
+
+void
+lk_conn_close(void *arg)
+{
+	struct lk_conn *conn = arg;
+
+	conn->is_closing = true;
+	mark_dirty(conn);
+}
+
+/* ---- input ---- */
+
+/* Whether its next request may go to core; one that grows too many unread
+ * replies is paused in the middle of its input. */
+static bool
+may_go_on(struct lk_conn *conn)
+{
+	if (conn->is_failed || conn->is_closing || conn->is_deaf)
+		return false;
+	if (conn->out.n_bytes > output_limit(conn)) {
+		send_some(conn);
+		conn->is_paused = conn->out.n_bytes > output_limit(conn);
+	}
+	return !conn->is_paused && !conn->is_failed;
+}
+
+static void
+refuse(struct lk_conn *conn, struct lk_error *error)
+{
+	lk_assert_loop();
+	conn->is_deaf = true;
+	lk_core_bad_request(conn->client, error);
+}
+
+/* Give whole requests to core; returns how many bytes are done with. */
+static size_t
+handle_requests(struct lk_conn *conn, const char *bytes, size_t n)
+{
+	struct lk_error error = { 0 };
+	const struct lk_arg *args;
+	size_t n_args, n_used, done = 0;
+	int rc = 0;
+
+	lk_assert_loop();
+	while (done < n && may_go_on(conn)) {
+		rc = lk_request_decode(conn->decoder, bytes + done, n - done,
+		    &args, &n_args, &n_used, &error);
+		if (rc < 0)
+			break;
+		done += n_used;
+		if (n_args > 0)
+			lk_core_request(conn->client, args, n_args);
+	}
+	if (rc < 0 && rc != -LK_E_AGAIN)
+		refuse(conn, &error);
+	lk_error_fini(&error);
+	return conn->is_deaf || conn->is_closing ? n : done;
+}
+
+static void
+shrink_input(struct lk_buf *input)
+{
+	struct lk_buf copy = LK_BUF_INIT;
+
+	if (input->len > 0 && (input->cap <= INPUT_SMALL ||
+	    input->cap / INPUT_SLACK <= input->len))
+		return;
+	lk_buf_append(&copy, input->data, input->len);
+	if (copy.broken) {
+		lk_buf_fini(&copy);
+		return;
+	}
+	lk_buf_fini(input);
+	*input = copy;
+}
+
+/* A decoder is needed as long as it is inside a request. */
+static void
+take_decoder(struct lk_conn *conn)
+{
+	struct lk_conns *conns = conn->conns;
+
+	if (conn->decoder == NULL) {
+		conn->decoder = conns->decoder;
+		conns->decoder = NULL;
+	}
+	if (conn->decoder == NULL)
+		conn->decoder = lk_request_decoder_new(
+		    conns->config->limit_request_bytes);
+}
+
+static void
+give_decoder(struct lk_conn *conn)
+{
+	/* One that met bytes that are no RESP is of no more use. */
+	if (conn->conns->decoder == NULL && !conn->is_deaf) {
+		conn->conns->decoder = conn->decoder;
+		conn->decoder = NULL;
+	}
+	lk_request_decoder_free(&conn->decoder);
+}
+
+/* bytes, behind those kept from before. */
+static void
+handle_input(struct lk_conn *conn, const char *bytes, size_t n)
+{
+	size_t done;
+
+	take_decoder(conn);
+	conn->is_busy = true;
+	if (conn->input.len > 0) {
+		lk_buf_append(&conn->input, bytes, n);
+		done = handle_requests(conn, conn->input.data, conn->input.len);
+		lk_buf_consume(&conn->input, done);
+		shrink_input(&conn->input);
+	} else {
+		done = handle_requests(conn, bytes, n);
+		lk_buf_append(&conn->input, bytes + done, n - done);
+	}
+	conn->is_busy = false;
+	if (conn->input.broken) {
+		lk_log(LK_LOG_ERROR,
+		    "a connection ends: no memory for its request");
+		conn->is_failed = true;
+	}
+	if (conn->input.len == 0)
+		give_decoder(conn);
+}
+
+/*
+ * Read once.  Returns whether there may be more to read; the end of the stream
+ * is a failure of it, too.
+ *
+ * The scratch buffer is taken away while core sees what is in it: inside that
+ * call core may drain another connection.
+ */
+static bool
+read_some(struct lk_conn *conn)
+{
+	struct lk_conns *conns = conn->conns;
+	char *scratch = conns->scratch;
+	ssize_t n;
+
+	conns->scratch = NULL;
+	if (scratch == NULL)
+		scratch = lk_xmalloc(LK_CONN_READ_BYTES);
+	do {
+		n = read(conn->fd, scratch, LK_CONN_READ_BYTES);
+	} while (n < 0 && errno == EINTR);
+	if (n == 0 || (n < 0 && errno != EAGAIN))
+		conn->is_failed = true;
+	else if (n > 0 && !conn->is_deaf && !conn->is_closing)
+		handle_input(conn, scratch, (size_t)n);
+	if (conns->scratch == NULL)
+		conns->scratch = scratch;
+	else
+		free(scratch);
+	return n > 0 && !conn->is_failed;
+}
+
+/* ---- after something happened ---- */
+
+/* Send, pause or go on; may free conn. */
+static void
+settle(struct lk_conn *conn)
+{
+	send_some(conn);
+	if (conn->is_failed ||
+	    (conn->is_closing && conn->out.n_bytes == 0)) {
+		drop(conn);
+		return;
+	}
+	if (conn->out.n_bytes > output_limit(conn)) {
+		conn->is_paused = true;
+	} else if (conn->is_paused &&
+	    conn->out.n_bytes <= output_limit(conn) / 2) {
+		conn->is_paused = false;
+		/* What was read already: no event will tell of it. */
+		if (conn->input.len > 0)
+			handle_input(conn, NULL, 0);
+		mark_dirty(conn);
+	}
+	watch(conn);
+}
+
+void
+lk_conns_flush(struct lk_conns *conns)
+{
+	struct lk_conn *conn;
+
+	/* One's end may give another a reply, so the list may grow. */
+	while (!lk_list_is_empty(&conns->dirty)) {
+		conn = lk_container(conns->dirty.next, struct lk_conn,
+		    dirty_link);
+		lk_list_remove(&conn->dirty_link);
+		settle(conn);
+	}
+}
+
+bool
+lk_conn_drain(void *arg)
+{
+	struct lk_conn *conn = arg;
+	int i;
+
+	if (conn->is_busy || conn->is_paused || conn->is_failed)
+		return false;
+	for (i = 0; i < DRAIN_TURNS && read_some(conn); i++)
+		;
+	mark_dirty(conn);
+	if (conn->is_failed) {
+		drop(conn);
+		return true;
+	}
+	/* What is thrown away changes nothing. */
+	return conn->is_deaf || conn->is_closing ||
+	    (i < DRAIN_TURNS && conn->input.len == 0 && !conn->is_paused);
+}
+
+static void
+on_event(evutil_socket_t fd, short what, void *arg)
+{
+	struct lk_conn *conn = arg;
+	struct lk_conns *conns = conn->conns;
+
+	(void)fd;
+	lk_assert_loop();
+	lk_core_set_now(conns->core, lk_clock_us());
+	if (what & (EV_CLOSED | EV_TIMEOUT))
+		conn->is_failed = true;
+	else if (what & EV_READ)
+		read_some(conn);
+	mark_dirty(conn);
+	lk_conns_flush(conns);
+	conns->after_input(conns->ctx);
+}
+
+void
+lk_conn_start(struct lk_conns *conns, int fd, const struct lk_peer *peer)
+{
+	struct lk_conn *conn = lk_xcalloc(1, sizeof(*conn));
+
+	conn->conns = conns;
+	conn->fd = fd;
+	lk_list_init(&conn->dirty_link);
+	lk_list_append(&conns->all, &conn->link);
+	lk_outq_init(&conn->out);
+	conn->client = lk_core_client_new(conns->core, conn, peer);
+	watch(conn);
+}

@@ -1,0 +1,64 @@
+unit_programs =					\
+	tests/unit/test_base_buf		\
+	tests/unit/test_base_error		\
+	tests/unit/test_base_hash		\
+	tests/unit/test_base_heap		\
+	tests/unit/test_base_id			\
+	tests/unit/test_base_list		\
+	tests/unit/test_base_log		\
+	tests/unit/test_base_mutex		\
+	tests/unit/test_base_role		\
+	tests/unit/test_cli_print		\
+	tests/unit/test_client_client		\
+	tests/unit/test_client_frame		\
+	tests/unit/test_core_graph		\
+	tests/unit/test_core_random		\
+	tests/unit/test_core_scenarios		\
+	tests/unit/test_db_array		\
+	tests/unit/test_db_cell			\
+	tests/unit/test_db_locks		\
+	tests/unit/test_db_rows			\
+	tests/unit/test_db_stmts		\
+	tests/unit/test_offload_mailbox		\
+	tests/unit/test_offload_thread		\
+	tests/unit/test_ops_config		\
+	tests/unit/test_orm_sqltext		\
+	tests/unit/test_resp_encode		\
+	tests/unit/test_resp_request		\
+	tests/unit/test_resp_value
+
+tests_unit_test_base_buf_LDADD = $(base_libs) $(CMOCKA_LIBS)
+tests_unit_test_base_error_LDADD = $(base_libs) $(CMOCKA_LIBS)
+tests_unit_test_base_hash_LDADD = $(base_libs) $(CMOCKA_LIBS)
+tests_unit_test_base_heap_LDADD = $(base_libs) $(CMOCKA_LIBS)
+tests_unit_test_base_id_LDADD = $(base_libs) $(CMOCKA_LIBS)
+tests_unit_test_base_list_LDADD = $(base_libs) $(CMOCKA_LIBS)
+tests_unit_test_base_log_LDADD = $(base_libs) $(CMOCKA_LIBS)
+tests_unit_test_base_mutex_LDADD = $(base_libs) $(CMOCKA_LIBS)
+tests_unit_test_base_role_LDADD = $(base_libs) $(CMOCKA_LIBS)
+tests_unit_test_cli_print_LDADD = $(cli_libs) $(CMOCKA_LIBS)
+tests_unit_test_client_client_LDADD = $(client_libs) $(CMOCKA_LIBS)
+tests_unit_test_client_frame_LDADD = $(client_libs) $(CMOCKA_LIBS)
+tests_unit_test_core_graph_LDADD = $(core_libs) $(CMOCKA_LIBS)
+tests_unit_test_core_random_LDADD = $(core_libs) $(CMOCKA_LIBS)
+tests_unit_test_core_scenarios_LDADD = $(core_libs) $(CMOCKA_LIBS)
+tests_unit_test_db_array_CPPFLAGS = $(AM_CPPFLAGS) $(LIBPQ_CFLAGS)
+tests_unit_test_db_array_LDADD = $(db_libs) $(CMOCKA_LIBS)
+tests_unit_test_db_cell_CPPFLAGS = $(AM_CPPFLAGS) $(LIBPQ_CFLAGS)
+tests_unit_test_db_cell_LDADD = $(db_libs) $(CMOCKA_LIBS)
+tests_unit_test_db_locks_CPPFLAGS = $(AM_CPPFLAGS) $(LIBPQ_CFLAGS)
+tests_unit_test_db_locks_LDADD = $(db_libs) $(CMOCKA_LIBS)
+tests_unit_test_db_rows_CPPFLAGS = $(AM_CPPFLAGS) $(LIBPQ_CFLAGS)
+tests_unit_test_db_rows_LDADD = $(db_libs) $(CMOCKA_LIBS)
+tests_unit_test_db_stmts_CPPFLAGS = $(AM_CPPFLAGS) $(LIBPQ_CFLAGS)
+tests_unit_test_db_stmts_LDADD = $(db_libs) $(CMOCKA_LIBS)
+tests_unit_test_offload_mailbox_LDADD = $(offload_libs) $(CMOCKA_LIBS)
+tests_unit_test_offload_thread_LDADD = $(offload_libs) $(CMOCKA_LIBS)
+tests_unit_test_ops_config_CPPFLAGS = $(AM_CPPFLAGS) $(LIBCONFIG_CFLAGS)
+tests_unit_test_ops_config_LDADD = $(ops_libs) $(CMOCKA_LIBS)
+tests_unit_test_orm_sqltext_LDADD = $(orm_libs) $(CMOCKA_LIBS)
+tests_unit_test_resp_encode_LDADD = $(resp_libs) $(CMOCKA_LIBS)
+tests_unit_test_resp_request_LDADD = $(resp_libs) $(CMOCKA_LIBS)
+tests_unit_test_resp_value_LDADD = $(resp_libs) $(CMOCKA_LIBS)
+
+EXTRA_DIST += tests/unit/core_world.h tests/unit/unit.h
