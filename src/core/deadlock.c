@@ -4,9 +4,7 @@
  * older than the asking (waits.c marks younger ones as able to move), and the
  * sockets of all its clients, read once more, bring nothing that changes it.
  *
- * The rule in force: a request of a client in MODE blocking that waits, over
- * whatever others, for a transaction of its own thread is failed.  The thread
- * stands still in that very request, so nobody else could end it.
+ * Who is failed to end it is victim.c's to say.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -14,68 +12,6 @@
 #include "base/die.h"
 #include "base/log.h"
 #include "core/internal.h"
-
-/* Nodes of a cycle told of at most; longer ones are told without their middle. */
-#define MAX_CYCLE	256
-
-struct cycle {
-	struct lk_request *req;		/* the one to fail */
-	uint32_t	 nodes[MAX_CYCLE];
-	size_t		 n;
-};
-
-static bool
-is_own_thread(const struct lk_core *core, const struct lk_request *req,
-    uint32_t node)
-{
-	const struct lk_ref *ref = &core->refs[node];
-	const struct lk_tx *tx = ref->object;
-
-	return ref->kind == LK_REF_TX && tx->client != NULL &&
-	    lk_client_same_thread(tx->client, req->client);
-}
-
-static bool
-is_essays(struct lk_core *core, struct lk_request *req, struct cycle *cycle)
-{
-	size_t i;
-
-	if (req->client == NULL || !req->client->is_blocking ||
-	    req->task == NULL || req->state != LK_REQUEST_RUNNING ||
-	    !req->is_waiting || req->waitstart[0] == '\0' ||
-	    !lk_graph_is_stuck(&core->graph, req->node_number))
-		return false;
-	cycle->req = req;
-	cycle->n = lk_graph_cycle(&core->graph, req->node_number, cycle->nodes,
-	    MAX_CYCLE);
-	for (i = 0; i < cycle->n; i++) {
-		if (is_own_thread(core, req, cycle->nodes[i]))
-			return true;
-	}
-	return false;
-}
-
-/* The first request that the rule fails, with the cycle through it. */
-static bool
-find_cycle(struct lk_server *server, struct cycle *cycle)
-{
-	struct lk_core *core = server->core;
-	const struct lk_worker *worker;
-	uint32_t i;
-
-	lk_waits_build(core, server);
-	if (lk_graph_reduce(&core->graph, false) == 0)
-		return false;
-	for (i = 0; i < core->n_workers; i++) {
-		worker = core->workers[i];
-		if (worker != NULL && worker->server == server &&
-		    worker->request != NULL &&
-		    !worker->request->was_reported &&
-		    is_essays(core, worker->request, cycle))
-			return true;
-	}
-	return false;
-}
 
 static struct lk_client *
 client_of(const struct lk_ref *ref)
@@ -103,7 +39,7 @@ client_of(const struct lk_ref *ref)
 
 /* Each client once; the cycle names some of them more than once. */
 static size_t
-member_clients(const struct lk_core *core, const struct cycle *cycle,
+member_clients(const struct lk_core *core, const struct lk_cycle *cycle,
     struct lk_client **clients)
 {
 	struct lk_client *client;
@@ -193,11 +129,14 @@ put_member(struct lk_buf *out, const struct lk_server *server,
 		lk_words_doing(out, req, NULL);
 		wait = req->worker == NULL ? NULL : lk_look_find(server->last,
 		    req->worker->backend_pid);
-		if (wait != NULL) {
+		if (wait != NULL)
 			lk_buf_printf(out, ", which waits %llu ms for %s",
 			    (unsigned long long)(wait->waited_us /
 			    LK_US_PER_MS), wait->object);
-		}
+		else if (req->state == LK_REQUEST_QUEUED)
+			lk_buf_printf(out, ", which waits for one of the %u "
+			    "slots of %s", (unsigned)req->database->n_workers,
+			    req->database->config->name);
 		break;
 	case LK_REF_TX:
 		lk_buf_puts(out, "held by transaction ");
@@ -223,7 +162,7 @@ put_member(struct lk_buf *out, const struct lk_server *server,
 
 static void
 put_members(struct lk_buf *out, const struct lk_server *server,
-    const struct cycle *cycle)
+    const struct lk_cycle *cycle)
 {
 	const struct lk_ref *ref;
 	bool is_first = true;
@@ -241,13 +180,27 @@ put_members(struct lk_buf *out, const struct lk_server *server,
 }
 
 static void
-put_text(struct lk_buf *out, const struct cycle *cycle,
+put_text(struct lk_buf *out, const struct lk_cycle *cycle,
     struct lk_buf *members)
 {
-	lk_buf_printf(out, "deadlock: %s; that thread is blocked in this very "
-	    "request, so the transaction could never end: commit it first, or "
-	    "make the call from a coroutine that does not block its thread "
-	    "(%s)", lk_buf_cstr(members), cycle->req->client->thread);
+	const struct lk_request *req = cycle->req;
+
+	lk_buf_printf(out, "deadlock: %s; ", lk_buf_cstr(members));
+	if (cycle->is_own_thread)
+		lk_buf_printf(out, "that thread is blocked in this very "
+		    "request, so the transaction could never end: commit it "
+		    "first, or make the call from a coroutine that does not "
+		    "block its thread (%s)", req->client->thread);
+	else if (req->state == LK_REQUEST_QUEUED)
+		lk_buf_puts(out, "the request for a slot was failed, which "
+		    "loses no work: finish the open transaction before asking "
+		    "for another slot, or raise workers.max");
+	else
+		lk_buf_printf(out, "the request of %s was failed, which loses "
+		    "the least work (%llu rows): lock rows in the same order "
+		    "everywhere", req->tx != NULL ? "this transaction" :
+		    "this statement", (unsigned long long)
+		    (req->tx != NULL ? req->tx->n_rows : 0));
 }
 
 void
@@ -261,10 +214,10 @@ lk_deadlock_fini(struct lk_deadlock *deadlock)
 }
 
 static void
-note_members(const struct lk_core *core, const struct cycle *cycle,
+note_members(const struct lk_core *core, const struct lk_cycle *cycle,
     struct lk_deadlock *entry)
 {
-	struct lk_client *clients[MAX_CYCLE];
+	struct lk_client *clients[LK_CYCLE_MAX];
 	size_t i;
 
 	entry->n_clients = member_clients(core, cycle, clients);
@@ -275,7 +228,7 @@ note_members(const struct lk_core *core, const struct cycle *cycle,
 }
 
 static struct lk_deadlock *
-record(struct lk_server *server, const struct cycle *cycle, const char *text,
+record(struct lk_server *server, const struct lk_cycle *cycle, const char *text,
     const char *members, const char *action)
 {
 	struct lk_core *core = server->core;
@@ -295,8 +248,9 @@ record(struct lk_server *server, const struct cycle *cycle, const char *text,
 	entry->victim = lk_xstrdup(lk_buf_cstr(&victim));
 	entry->action = action;
 	entry->request = req->id;
-	entry->closed_us = req->sent_us;
-	entry->verdict_us = core->now_us - req->sent_us;
+	entry->closed_us = req->state == LK_REQUEST_QUEUED ?
+	    req->queued_us : req->sent_us;
+	entry->verdict_us = core->now_us - entry->closed_us;
 	lk_buf_fini(&victim);
 	note_members(core, cycle, entry);
 	core->stats.deadlocks++;
@@ -345,57 +299,84 @@ lk_deadlock_ended(struct lk_request *req, bool failed)
 }
 
 static void
-pronounce(struct lk_server *server, const struct cycle *cycle)
+fail_victim(struct lk_server *server, struct lk_request *req, const char *text,
+    const char *members)
+{
+	bool is_running = req->state == LK_REQUEST_RUNNING;
+	struct lk_error why;
+
+	req->is_victim = true;
+	if (!is_running)
+		lk_deadlock_ended(req, true);	/* nothing is to be awaited */
+	lk_error_init(&why);
+	lk_error_set(&why, LK_ERR_DEADLOCK, "%s", text);
+	lk_error_set_field(&why, LK_FIELD_MEMBERS, members);
+	lk_cancel_request(req, &why, is_running ?
+	    lk_look_find(server->last, req->worker->backend_pid) : NULL);
+	lk_error_fini(&why);
+}
+
+/* The cycle stays: it is told of once, from whichever member it is found. */
+static void
+only_report(struct lk_core *core, const struct lk_cycle *cycle,
+    const struct lk_deadlock *entry)
+{
+	const struct lk_ref *ref;
+	struct lk_request *req;
+	size_t i;
+
+	for (i = 0; i < cycle->n; i++) {
+		ref = &core->refs[cycle->nodes[i]];
+		if (ref->kind != LK_REF_REQUEST)
+			continue;
+		req = ref->object;
+		req->was_reported = true;
+	}
+	tell_members(core, entry);
+}
+
+static void
+pronounce(struct lk_server *server, const struct lk_cycle *cycle)
 {
 	struct lk_core *core = server->core;
 	struct lk_request *req = cycle->req;
 	struct lk_buf text = LK_BUF_INIT, members = LK_BUF_INIT;
 	bool acts = core->config->deadlock_mode == LK_DEADLOCK_RESOLVE;
 	struct lk_deadlock *entry;
-	struct lk_error why;
 
 	put_members(&members, server, cycle);
 	put_text(&text, cycle, &members);
 	entry = record(server, cycle, lk_buf_cstr(&text),
 	    lk_buf_cstr(&members), acts ? "failing" : "reported");
 	req->was_reported = true;
-	if (acts) {
-		req->is_victim = true;
-		lk_error_init(&why);
-		lk_error_set(&why, LK_ERR_DEADLOCK, "%s", lk_buf_cstr(&text));
-		lk_error_set_field(&why, LK_FIELD_MEMBERS,
+	if (acts)
+		fail_victim(server, req, lk_buf_cstr(&text),
 		    lk_buf_cstr(&members));
-		lk_cancel_request(req, &why, lk_look_find(server->last,
-		    req->worker->backend_pid));
-		lk_error_fini(&why);
-	} else {
-		tell_members(core, entry);
-	}
+	else
+		only_report(core, cycle, entry);
 	lk_buf_fini(&text);
 	lk_buf_fini(&members);
 }
 
 /*
  * One verdict a look: ending one deadlock may dissolve another, and the next
- * look, which a verdict does not charge for, will see.
+ * look, which comes soon and which a verdict pays for, will see.
  */
 void
 lk_deadlock_search(struct lk_server *server)
 {
 	struct lk_core *core = server->core;
-	struct cycle cycle;
+	struct lk_cycle cycle;
 	struct lk_id suspect;
 
-	if (!find_cycle(server, &cycle))
+	if (!lk_victim_find(server, &cycle))
 		return;
 	suspect = cycle.req->id;
-	if (!drain_residue(core) || !find_cycle(server, &cycle) ||
-	    cycle.req->id.index != suspect.index ||
-	    cycle.req->id.generation != suspect.generation) {
-		lk_watch_soon(server, core->now_us +
-		    core->config->deadlock_first_look_us);
-		return;
+	if (drain_residue(core) && lk_victim_find(server, &cycle) &&
+	    cycle.req->id.index == suspect.index &&
+	    cycle.req->id.generation == suspect.generation) {
+		pronounce(server, &cycle);
+		server->tokens += 1.0;
 	}
-	pronounce(server, &cycle);
-	server->tokens += 1.0;
+	server->wants_look = true;
 }

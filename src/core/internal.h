@@ -26,6 +26,7 @@ struct lk_server {
 	bool		 has_watcher;	/* its thread runs */
 	bool		 look_is_out;
 	bool		 is_blind;	/* the last look failed */
+	bool		 wants_look;	/* soon, whatever was looked at before */
 	struct lk_look	*last;		/* the last that did not, or NULL */
 	struct lk_timer	 timer;		/* the next look */
 	double		 tokens;	/* looks that may be asked at once */
@@ -284,7 +285,18 @@ enum lk_ref_kind {
 
 struct lk_ref {
 	enum lk_ref_kind kind;
-	const void	*object;
+	void		*object;
+};
+
+/* Longer ones are left to PostgreSQL and to timeouts. */
+#define LK_CYCLE_MAX	1024
+
+/* A cycle in the residue, and the request to fail for it. */
+struct lk_cycle {
+	struct lk_request *req;
+	bool		 is_own_thread;	/* the essay's case */
+	uint32_t	 nodes[LK_CYCLE_MAX];
+	size_t		 n;
 };
 
 /* Counters of SHOW stats: rows of core/stats.def. */
@@ -446,6 +458,8 @@ void	lk_watch_statement(struct lk_request *req);
 void	lk_watch_now(struct lk_server *server);
 void	lk_watch_soon(struct lk_server *server, uint64_t due_us);
 void	lk_watch_all_soon(struct lk_core *core);
+/* A request waits for a slot. */
+void	lk_watch_queue(struct lk_database *db);
 void	lk_watch_look(struct lk_server *server, struct lk_look *look);
 const struct lk_wait *lk_look_find(const struct lk_look *look, int pid);
 const struct lk_backend *lk_look_backend(const struct lk_look *look, int pid);
@@ -455,6 +469,9 @@ void	lk_deadlock_search(struct lk_server *server);
 /* The victim has its reply: it failed, or what it waited for came after all. */
 void	lk_deadlock_ended(struct lk_request *req, bool failed);
 void	lk_deadlock_fini(struct lk_deadlock *deadlock);
+
+/* victim.c */
+bool	lk_victim_find(struct lk_server *server, struct lk_cycle *cycle);
 
 /* waits.c: the wait graph of one look, in core->graph and core->refs */
 void	lk_waits_build(struct lk_core *core, const struct lk_server *server);

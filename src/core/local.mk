@@ -21,6 +21,7 @@ src_core_libcore_a_SOURCES =			\
 	src/core/tx.c				\
 	src/core/verbs.c			\
 	src/core/verbs.def			\
+	src/core/victim.c			\
 	src/core/waits.c			\
 	src/core/watch.c			\
 	src/core/words.c

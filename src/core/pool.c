@@ -125,10 +125,12 @@ lk_database_enqueue(struct lk_database *db, struct lk_request *req)
 	if (core->config->timeout_queue_us > 0)
 		lk_timer_set(&core->timers, &req->queue_timer,
 		    core->now_us + core->config->timeout_queue_us);
-	if (is_given_up(db))
+	if (is_given_up(db)) {
 		down_for_long(&db->down_timer);
-	else
-		lk_database_dispatch(db);
+		return;
+	}
+	lk_database_dispatch(db);
+	lk_watch_queue(db);
 }
 
 /* Out of the queue; the caller changes its state. */

@@ -16,7 +16,7 @@ struct build {
 
 static uint32_t
 add_node(struct build *b, enum lk_node_type type, enum lk_ref_kind kind,
-    const void *object)
+    void *object)
 {
 	struct lk_core *core = b->core;
 	uint32_t node = lk_graph_add_node(&core->graph, type);

@@ -69,16 +69,51 @@ statement_due(const struct lk_server *server, const struct lk_request *req,
 	return due;
 }
 
+static struct lk_request *
+first_queued(const struct lk_database *db)
+{
+	const struct lk_list *list = !lk_list_is_empty(&db->ready_tx) ?
+	    &db->ready_tx : &db->ready_autocommit;
+
+	return lk_list_is_empty(list) ? NULL :
+	    lk_container(list->next, struct lk_request, ready_link);
+}
+
+/* Slots may be held by those who wait for one. */
+static uint64_t
+queues_due(const struct lk_server *server)
+{
+	const struct lk_core *core = server->core;
+	const struct lk_request *req;
+	uint64_t first = LK_NEVER;
+	size_t i;
+
+	for (i = 0; i < core->n_databases && !is_off(core); i++) {
+		if (core->databases[i].server != server)
+			continue;
+		req = first_queued(&core->databases[i]);
+		if (req == NULL)
+			continue;
+		first = sooner(first, server->looked_us > req->queued_us ?
+		    server->looked_us + REPEAT_US : req->queued_us +
+		    core->config->deadlock_first_look_us);
+	}
+	return first;
+}
+
 static uint64_t
 next_due(const struct lk_server *server, bool *is_own_out)
 {
 	struct lk_core *core = server->core;
 	struct lk_worker *worker;
-	uint64_t due, first = LK_NEVER;
+	uint64_t due, first = queues_due(server);
 	bool is_own;
 	uint32_t i;
 
 	*is_own_out = false;
+	if (server->wants_look)
+		first = sooner(first, server->looked_us +
+		    core->config->deadlock_first_look_us);
 	for (i = 0; i < core->n_workers; i++) {
 		worker = core->workers[i];
 		if (worker == NULL || worker->server != server ||
@@ -104,6 +139,7 @@ ask(struct lk_server *server)
 	look->seq = core->seq;
 	look->asked_us = core->now_us;
 	server->look_is_out = true;
+	server->wants_look = false;
 	server->looked_us = core->now_us;
 	core->stats.looks++;
 	core->effects->look(core->ctx, server->index, &look);
@@ -178,6 +214,22 @@ lk_watch_statement(struct lk_request *req)
 	req->lock_due_us = req->lock_us == LK_NEVER ? LK_NEVER :
 	    req->sent_us + later(req->lock_us, ARRIVAL_US);
 	lk_watch_soon(server, statement_due(server, req, &is_own));
+}
+
+void
+lk_watch_queue(struct lk_database *db)
+{
+	const struct lk_core *core = db->core;
+
+	if (db->n_ready > 0 && db->server != NULL && !is_off(core))
+		lk_watch_soon(db->server, core->now_us +
+		    core->config->deadlock_first_look_us);
+}
+
+static bool
+has_queue(const struct lk_server *server)
+{
+	return queues_due(server) != LK_NEVER;
 }
 
 /*
@@ -435,7 +487,7 @@ see(struct lk_server *server)
 		    worker->request != NULL)
 			see_statement(server, worker->request);
 	}
-	if (!is_off(core) && server->last->n_waits > 0)
+	if (!is_off(core) && (server->last->n_waits > 0 || has_queue(server)))
 		lk_deadlock_search(server);
 }
 
