@@ -365,6 +365,9 @@ void	lk_task_await(struct lk_task *task, bool any, struct lk_task **others,
 void	lk_task_forget(struct lk_task *task);
 
 /* request.c */
+struct lk_request *lk_request_new(struct lk_client *client);
+/* From here on lk_request_by_tag() finds it. */
+void	lk_request_take_tag(struct lk_request *req);
 void	lk_request_set_state(struct lk_request *req,
 	    enum lk_request_state state);
 void	lk_request_todo(struct lk_request *req);
@@ -420,6 +423,8 @@ void	lk_database_say_down(const struct lk_database *db,
 	    struct lk_error *error);
 void	lk_database_dequeue(struct lk_request *req);
 void	lk_database_dispatch(struct lk_database *db);
+
+/* worker.c */
 struct lk_worker *lk_worker_start(struct lk_database *db);
 void	lk_worker_set_state(struct lk_worker *worker,
 	    enum lk_worker_state state);

@@ -1,5 +1,6 @@
 noinst_LIBRARIES += src/core/libcore.a
 src_core_libcore_a_SOURCES =			\
+	src/core/arrive.c			\
 	src/core/cancel.c			\
 	src/core/client.c			\
 	src/core/compat.c			\
@@ -24,7 +25,8 @@ src_core_libcore_a_SOURCES =			\
 	src/core/victim.c			\
 	src/core/waits.c			\
 	src/core/watch.c			\
-	src/core/words.c
+	src/core/words.c			\
+	src/core/worker.c
 
 core_libs = src/core/libcore.a src/offload/liboffload.a $(orm_libs)
 

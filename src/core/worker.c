@@ -1,0 +1,477 @@
+/*
+ * Workers: their states, the jobs they are handed and what comes back.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/die.h"
+#include "base/log.h"
+#include "core/internal.h"
+
+static const char *const state_words[LK_WORKER__N] = {
+#define LK_STATE(symbol, word) [LK_WORKER_##symbol] = word,
+	LK_WORKER_STATES(LK_STATE)
+#undef LK_STATE
+};
+
+#define BIT(symbol)	(1u << LK_WORKER_##symbol)
+
+static const unsigned next_states[LK_WORKER__N] = {
+	[LK_WORKER_CONNECTING] = BIT(CLEANING) | BIT(STOPPING),
+	[LK_WORKER_IDLE] = BIT(BUSY) | BIT(CONNECTING) | BIT(STOPPING),
+	[LK_WORKER_BUSY] = BIT(PINNED) | BIT(CLEANING) | BIT(CONNECTING) |
+	    BIT(STOPPING),
+	[LK_WORKER_PINNED] = BIT(BUSY) | BIT(CONNECTING) | BIT(CLEANING) |
+	    BIT(STOPPING),
+	[LK_WORKER_CLEANING] = BIT(IDLE) | BIT(CONNECTING) | BIT(STOPPING),
+	[LK_WORKER_STOPPING] = 0,
+};
+
+const char *
+lk_worker_state_word(enum lk_worker_state state)
+{
+	return state_words[state];
+}
+
+static void
+idle_for_long(struct lk_timer *timer)
+{
+	struct lk_worker *worker = lk_container(timer, struct lk_worker,
+	    idle_timer);
+	struct lk_database *db = worker->database;
+
+	if (db->n_workers <= db->config->workers_min)
+		return;
+	lk_worker_set_state(worker, LK_WORKER_STOPPING);
+	db->core->effects->worker_stop(db->core->ctx, worker->index);
+}
+
+static uint32_t
+free_index(struct lk_core *core)
+{
+	uint32_t i;
+
+	for (i = 0; i < core->n_workers; i++) {
+		if (core->workers[i] == NULL)
+			return i;
+	}
+	core->workers = lk_xrealloc(core->workers,
+	    (core->n_workers + 1) * sizeof(struct lk_worker *));
+	core->workers[core->n_workers] = NULL;
+	return core->n_workers++;
+}
+
+struct lk_worker *
+lk_worker_start(struct lk_database *db)
+{
+	struct lk_core *core = db->core;
+	struct lk_worker *worker;
+	uint32_t index = free_index(core);
+
+	if (core->effects->worker_start(core->ctx, index, db->config) < 0) {
+		lk_log(LK_LOG_ERROR, "%s: no thread for another worker",
+		    db->config->name);
+		return NULL;
+	}
+	worker = lk_xcalloc(1, sizeof(*worker));
+	lk_list_init(&worker->link);
+	worker->database = db;
+	worker->index = index;
+	worker->state = LK_WORKER_CONNECTING;
+	worker->since_us = core->now_us;
+	lk_timer_init(&worker->idle_timer, idle_for_long);
+	core->workers[index] = worker;
+	db->n_workers++;
+	db->n_connecting++;
+	return worker;
+}
+
+static void
+leave_state(struct lk_worker *worker)
+{
+	struct lk_database *db = worker->database;
+
+	if (worker->state == LK_WORKER_CONNECTING)
+		db->n_connecting--;
+	if (worker->state == LK_WORKER_IDLE) {
+		lk_list_remove(&worker->link);
+		lk_timer_clear(&db->core->timers, &worker->idle_timer);
+	}
+}
+
+static void
+enter_state(struct lk_worker *worker)
+{
+	struct lk_database *db = worker->database;
+
+	if (worker->state == LK_WORKER_CONNECTING)
+		db->n_connecting++;
+	if (worker->state == LK_WORKER_STOPPING)
+		db->n_workers--;
+	if (worker->state == LK_WORKER_IDLE) {
+		lk_list_prepend(&db->idle, &worker->link);
+		if (db->config->workers_idle_us > 0 &&
+		    db->n_workers > db->config->workers_min)
+			lk_timer_set(&db->core->timers, &worker->idle_timer,
+			    db->core->now_us + db->config->workers_idle_us);
+	}
+}
+
+void
+lk_worker_set_state(struct lk_worker *worker, enum lk_worker_state state)
+{
+	if (worker->state == state)
+		return;
+	lk_assert(next_states[worker->state] & (1u << state));
+	leave_state(worker);
+	worker->state = state;
+	worker->since_us = worker->database->core->now_us;
+	worker->database->core->seq++;
+	enter_state(worker);
+}
+
+/* For its tx's next statement, or for the pool's. */
+bool
+lk_worker_is_free(const struct lk_worker *worker)
+{
+	return (worker->state == LK_WORKER_IDLE ||
+	    worker->state == LK_WORKER_PINNED) && worker->n_cancels == 0;
+}
+
+struct lk_worker *
+lk_worker_by_pid(const struct lk_server *server, int pid)
+{
+	struct lk_core *core = server->core;
+	uint32_t i;
+
+	for (i = 0; i < core->n_workers; i++) {
+		if (core->workers[i] != NULL &&
+		    core->workers[i]->server == server &&
+		    core->workers[i]->backend_pid == pid)
+			return core->workers[i];
+	}
+	return NULL;
+}
+
+/* ---- handing over ---- */
+
+static void
+fill_params(struct lk_item *item, const struct lk_request *req)
+{
+	size_t i;
+
+	item->n_params = req->n_args - 1;
+	if (item->n_params == 0)
+		return;
+	item->params = lk_xcalloc(item->n_params, sizeof(*item->params));
+	for (i = 0; i < item->n_params; i++)
+		item->params[i] = (struct lk_param){ req->args[i + 1].data,
+		    req->args[i + 1].len };
+}
+
+static void
+fill_item(struct lk_item *item, struct lk_request *req)
+{
+	item->request = req->id;
+	item->format = req->format;
+	if (req->control != NULL) {
+		item->kind = LK_ITEM_CONTROL;
+		item->arena = lk_xstrdup(req->control);
+		item->sql = item->arena;
+		return;
+	}
+	item->kind = LK_ITEM_SQL;
+	item->arena = req->arena;
+	item->sql = req->args[0].data;
+	fill_params(item, req);
+	req->arena = NULL;
+}
+
+static void
+note_doing(struct lk_request *req)
+{
+	struct lk_buf text = LK_BUF_INIT;
+
+	if (req->doing != NULL)
+		return;
+	lk_words_statement(&text, req);
+	req->doing = lk_xstrdup(lk_buf_cstr(&text));
+	lk_buf_fini(&text);
+}
+
+static void
+hand_over(struct lk_worker *worker, struct lk_job **job)
+{
+	struct lk_core *core = worker->database->core;
+
+	lk_assert(!worker->has_job && lk_worker_is_free(worker));
+	worker->has_job = true;
+	worker->is_clean = !(*job)->clean;
+	lk_worker_set_state(worker, LK_WORKER_BUSY);
+	core->effects->submit(core->ctx, worker->index, job);
+}
+
+void
+lk_worker_submit(struct lk_worker *worker, struct lk_request *req)
+{
+	struct lk_core *core = req->core;
+	struct lk_tx *tx = req->tx;
+	struct lk_job *job = lk_job_new(1);
+	bool ends_tx = tx != NULL && tx->state == LK_TX_ENDING;
+
+	note_doing(req);
+	fill_item(&job->items[0], req);
+	job->limit_result = core->config->limit_result_bytes;
+	job->in_tx = tx != NULL && !ends_tx;
+	job->clean = !job->in_tx;
+	if (tx != NULL && !tx->is_begun)
+		job->begin = tx->begin;
+	if (tx != NULL && !ends_tx)
+		lk_tx_set_state(tx, LK_TX_RUNNING);
+	lk_request_set_state(req, LK_REQUEST_RUNNING);
+	req->worker = worker;
+	req->sent_us = core->now_us;
+	worker->request = req;
+	core->stats.statements++;
+	hand_over(worker, &job);
+	lk_watch_statement(req);
+}
+
+void
+lk_worker_submit_rollback(struct lk_worker *worker)
+{
+	struct lk_job *job = lk_job_new(1);
+
+	job->items[0].kind = LK_ITEM_CONTROL;
+	job->items[0].sql = "ROLLBACK";
+	job->clean = true;
+	worker->request = NULL;
+	hand_over(worker, &job);
+}
+
+/* ---- coming back ---- */
+
+static void
+lose_session(struct lk_worker *worker)
+{
+	worker->server = NULL;
+	worker->backend_pid = 0;
+	worker->is_clean = true;
+}
+
+/*
+ * A worker moves on only behind its fence: while a cancel of its is out, that
+ * could still hit whatever ran next.
+ */
+void
+lk_worker_settle(struct lk_worker *worker)
+{
+	struct lk_tx *tx = worker->tx;
+
+	if (worker->has_job || worker->state == LK_WORKER_STOPPING)
+		return;
+	if (worker->backend_pid == 0) {
+		lk_worker_set_state(worker, LK_WORKER_CONNECTING);
+		return;
+	}
+	if (tx != NULL) {
+		lk_worker_set_state(worker, LK_WORKER_PINNED);
+		if (worker->n_cancels > 0)
+			return;
+		if (tx->wants_rollback)
+			lk_tx_rollback(tx);
+		else if (!lk_list_is_empty(&tx->requests))
+			lk_request_todo(lk_container(tx->requests.next,
+			    struct lk_request, tx_link));
+		return;
+	}
+	lk_worker_set_state(worker, LK_WORKER_CLEANING);
+	if (!worker->is_clean || worker->n_cancels > 0)
+		return;
+	lk_worker_set_state(worker, LK_WORKER_IDLE);
+	lk_database_dispatch(worker->database);
+}
+
+static void
+requeue(struct lk_request *req, struct lk_item *item)
+{
+	struct lk_database *db = req->database;
+	struct lk_tx *tx = req->tx;
+
+	if (req->control == NULL) {
+		req->arena = item->arena;
+		item->arena = NULL;
+	}
+	req->worker = NULL;
+	if (tx != NULL) {
+		tx->worker->tx = NULL;
+		tx->worker = NULL;
+	}
+	lk_database_enqueue(db, req);
+}
+
+/* Nothing of it reached the server: it may go to another session. */
+static bool
+may_requeue(const struct lk_request *req, const struct lk_item *item)
+{
+	return item->outcome == LK_ITEM_UNSENT && req->client != NULL &&
+	    !req->why.is_set && (req->tx == NULL || !req->tx->is_begun) &&
+	    !req->core->is_stopping;
+}
+
+static void
+autocommit_done(struct lk_request *req, struct lk_item *item)
+{
+	struct lk_error why;
+
+	switch (item->outcome) {
+	case LK_ITEM_DONE:
+		lk_request_reply(req, &item->reply);
+		break;
+	case LK_ITEM_FAILED:
+		lk_request_fail(req, lk_cancel_reason(req, item));
+		break;
+	case LK_ITEM_UNSENT:
+		lk_request_failf(req, LK_ERR_CONNLOST,
+		    "the session was lost before the statement was sent: %s",
+		    item->error.is_set ? item->error.message : "");
+		break;
+	case LK_ITEM_LOST:
+		lk_error_init(&why);
+		lk_error_set(&why, LK_ERR_UNKNOWN, "the session was lost while "
+		    "the statement ran: whether it committed is not known");
+		lk_error_set_field(&why, LK_FIELD_DETAIL, item->error.message);
+		lk_request_fail(req, &why);
+		break;
+	}
+}
+
+void
+lk_worker_job_done(struct lk_worker *worker, struct lk_job *job)
+{
+	struct lk_request *req = worker->request;
+	struct lk_tx *tx = worker->tx;
+
+	worker->has_job = false;
+	worker->request = NULL;
+	if (job->after == LK_XACT_GONE)
+		lose_session(worker);
+	if (req != NULL && may_requeue(req, &job->items[0])) {
+		lk_worker_settle(worker);
+		requeue(req, &job->items[0]);
+	} else if (tx != NULL) {
+		lk_tx_job_done(tx, worker, req, job);
+	} else if (req != NULL) {
+		autocommit_done(req, &job->items[0]);
+	}
+	lk_job_free(&job);
+	lk_worker_settle(worker);
+}
+
+static bool
+has_session(const struct lk_database *db)
+{
+	struct lk_core *core = db->core;
+	uint32_t i;
+
+	for (i = 0; i < core->n_workers; i++) {
+		if (core->workers[i] != NULL &&
+		    core->workers[i]->database == db &&
+		    core->workers[i]->backend_pid != 0)
+			return true;
+	}
+	return false;
+}
+
+static void
+session_is_up(struct lk_worker *worker, const struct lk_note *note)
+{
+	struct lk_database *db = worker->database;
+	struct lk_core *core = db->core;
+
+	core->stats.sessions_opened++;
+	if (db->down_since_us != 0)
+		lk_log(LK_LOG_INFO, "%s: sessions can be opened again",
+		    db->config->name);
+	db->down_since_us = 0;
+	lk_timer_clear(&core->timers, &db->down_timer);
+	if (worker->state == LK_WORKER_STOPPING)
+		return;
+	db->server = lk_server_get(core, note->server_id, db);
+	worker->server = db->server;
+	worker->backend_pid = note->backend_pid;
+	worker->is_clean = true;
+	core->seq++;
+	/* A cancel meant for the session before may still be out. */
+	lk_worker_settle(worker);
+}
+
+static void
+tx_lost_session(struct lk_worker *worker, const char *text)
+{
+	struct lk_tx *tx = worker->tx;
+	struct lk_error why;
+
+	lk_error_init(&why);
+	lk_error_set(&why, LK_ERR_TXABORTED, "#%llu is aborted: its session "
+	    "was lost (%s); ROLLBACK ends it", (unsigned long long)tx->handle,
+	    text);
+	lk_tx_abort(tx, &why);
+	lk_error_fini(&why);
+}
+
+static void
+session_is_down(struct lk_worker *worker, const struct lk_note *note)
+{
+	struct lk_database *db = worker->database;
+	struct lk_core *core = db->core;
+	const char *text = note->error.message;
+
+	core->stats.sessions_lost++;
+	lose_session(worker);
+	free(db->down_text);
+	db->down_text = lk_xstrdup(text);
+	if (worker->tx != NULL)
+		tx_lost_session(worker, text);
+	if (worker->state != LK_WORKER_STOPPING)
+		lk_worker_set_state(worker, LK_WORKER_CONNECTING);
+	if (core->is_stopping || has_session(db) || db->down_since_us != 0)
+		return;
+	lk_log(LK_LOG_WARNING, "%s: no session: %s", db->config->name, text);
+	db->down_since_us = core->now_us;
+	if (core->config->timeout_connect_us > 0)
+		lk_timer_set(&core->timers, &db->down_timer,
+		    core->now_us + core->config->timeout_connect_us);
+}
+
+void
+lk_worker_note(struct lk_worker *worker, struct lk_note *note)
+{
+	switch (note->kind) {
+	case LK_NOTE_UP:
+		session_is_up(worker, note);
+		break;
+	case LK_NOTE_READY:
+		worker->is_clean = true;
+		lk_worker_settle(worker);
+		break;
+	case LK_NOTE_DOWN:
+		session_is_down(worker, note);
+		break;
+	}
+	lk_note_free(&note);
+}
+
+void
+lk_worker_exited(struct lk_worker *worker)
+{
+	struct lk_core *core = worker->database->core;
+	struct lk_tx *tx = worker->tx;
+
+	lk_assert(worker->state == LK_WORKER_STOPPING && !worker->has_job);
+	if (tx != NULL)		/* only when stopping: closing rolled it back */
+		tx_lost_session(worker, "the daemon is stopping");
+	lk_timer_clear(&core->timers, &worker->idle_timer);
+	core->workers[worker->index] = NULL;
+	free(worker);
+}
