@@ -341,7 +341,7 @@ flow_daemon(int n_links)
 			pfds[i] = (struct pollfd){ .fd = links[i].fd,
 			    .events = (short)(POLLIN |
 			    (links[i].out.len > 0 ? POLLOUT : 0)) };
-		if (poll(pfds, (nfds_t)n_links, 10000) == 0)
+		if (poll(pfds, (unsigned)n_links, 10000) == 0)
 			die("no reply for 10 seconds");
 		for (i = 0; i < n_links; i++) {
 			n = pfds[i].revents & (POLLIN | POLLHUP) ?

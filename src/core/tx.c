@@ -388,9 +388,9 @@ rollback_done(struct lk_tx *tx)
 static void
 keep_doing(struct lk_tx *tx, struct lk_request *req)
 {
+	/* A copy: while its reply is held the request is still shown. */
 	free(tx->doing);
-	tx->doing = req->doing;
-	req->doing = NULL;
+	tx->doing = lk_xstrdup(req->doing);
 }
 
 void

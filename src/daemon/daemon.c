@@ -260,10 +260,12 @@ handle_signal(evutil_socket_t signal_number, short what, void *arg)
 	(void)what;
 	lk_assert_loop();
 	if (daemon->is_ending) {
+		/* Nobody waits for anything any more: die of it. */
 		lk_log(LK_LOG_WARNING, "ending at once: %s again",
 		    strsignal(signal_number));
 		lk_logsink_stop();
-		_exit(1);
+		signal((int)signal_number, SIG_DFL);
+		raise((int)signal_number);
 	}
 	lk_log(LK_LOG_INFO, "ending: %s", strsignal(signal_number));
 	daemon->is_ending = true;

@@ -7,6 +7,10 @@ import pytest
 from checks import update
 
 
+# ThreadSanitizer has one that wakes ten times a second.
+HAS_THREAD_OF_ITS_OWN = os.environ.get("LK_SANITIZERS") == "thread"
+
+
 def cpu_ticks(pid):
     """User and system time, in clock ticks, of all its threads."""
     with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
@@ -71,11 +75,12 @@ def test_an_idle_daemon_uses_no_cpu_and_asks_nothing(db, daemon, before):
     asked_before, n_before = asked(db), switches(daemon.pid)
     ticks_before = cpu_ticks(daemon.pid)
     time.sleep(3)
-    assert cpu_ticks(daemon.pid) - ticks_before <= 1
     assert asked(db) == asked_before
     woke = switches(daemon.pid) - n_before
     print(f"{before.__name__}: woke {woke} times in 3 s")
-    assert woke <= 6
+    if not HAS_THREAD_OF_ITS_OWN:
+        assert woke <= 6
+        assert cpu_ticks(daemon.pid) - ticks_before <= 1
 
 
 def test_control_a_busy_daemon_shows_in_the_same_numbers(db, daemon):

@@ -4,6 +4,7 @@ import pytest
 from checks import assert_nothing_left, update
 from client import LkError, bad, good
 from cluster import Cluster
+from timing import eventually
 
 
 def in_tx(client, handle, sql, *params):
@@ -35,6 +36,8 @@ def test_begin_answers_an_integer_that_is_never_used_again(lockkeeperd):
 def test_begin_takes_no_slot_and_asks_postgresql_nothing(db, lockkeeperd):
     c = lockkeeperd(workers={"min": 1, "max": 1}).connect()
     c.sql("SELECT 1")
+    eventually(lambda: c.show("workers")[0]["state"] == "idle",
+               "its session is clean")
     before = db.backends()
     stamp = db.sql(f"""SELECT pid, query_start FROM pg_stat_activity
         WHERE datname = '{db.name}' AND {db.OURS} ORDER BY pid""")

@@ -9,7 +9,7 @@
 
 struct word {
 	struct lk_hash_node	node;
-	char			text[16];
+	char			text[32];
 	bool			is_in;
 };
 
