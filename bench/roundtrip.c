@@ -322,6 +322,7 @@ flow_daemon(int n_links)
 {
 	struct link links[MAX_LINKS];
 	struct pollfd pfds[MAX_LINKS];
+	nfds_t n_fds = n_links < MAX_LINKS ? (nfds_t)n_links : MAX_LINKS;
 	long n_done = 0, n_left = N_TASKS, n;
 	unsigned seed = 1;
 	char name[16];
@@ -341,7 +342,7 @@ flow_daemon(int n_links)
 			pfds[i] = (struct pollfd){ .fd = links[i].fd,
 			    .events = (short)(POLLIN |
 			    (links[i].out.len > 0 ? POLLOUT : 0)) };
-		if (poll(pfds, (unsigned)n_links, 10000) == 0)
+		if (poll(pfds, n_fds, 10000) == 0)
 			die("no reply for 10 seconds");
 		for (i = 0; i < n_links; i++) {
 			n = pfds[i].revents & (POLLIN | POLLHUP) ?
