@@ -250,11 +250,12 @@ lk_run_client(struct lk_request *req)
 void
 lk_run_select(struct lk_request *req)
 {
-	if (lk_arg_is(&req->args[0], "0"))
+	if (req->n_args == 1 && lk_arg_is(&req->args[0], "0"))
 		lk_request_simple(req, "OK");
 	else
-		lk_request_failf(req, LK_ERR_SYNTAX, "databases have names "
-		    "here: USE one of those that HELLO lists");
+		lk_request_failf(req, LK_ERR_SYNTAX, "send a statement as SQL "
+		    "\"SELECT ...\"; to change the database, USE one of those "
+		    "that HELLO lists");
 }
 
 /* The socket's mode says who may connect; there is nothing to prove. */

@@ -74,6 +74,8 @@ def test_what_clients_send_when_they_connect(daemon):
     assert c.call("CLIENT", "GETNAME") == "me"
     assert c.call("CLIENT", "ID") == pairs(c.hello)["id"]
     assert c.call("SELECT", "0") == "OK"
-    c.fails("SYNTAX", "SELECT", "1")
+    assert "USE" in c.fails("SYNTAX", "SELECT", "1")
+    for habit in (["SELECT"], ["SELECT", "*", "FROM", "r"]):
+        assert 'SQL "SELECT' in c.fails("SYNTAX", *habit)
     assert c.call("AUTH", "user", "secret") == "OK"
     c.fails("SYNTAX", "CLIENT", "KILL", "x")
