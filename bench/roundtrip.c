@@ -4,26 +4,19 @@
  *
  * usage: roundtrip CONNINFO SOCKET
  */
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <sys/utsname.h>
 
-#include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <libpq-fe.h>
 
-#include "base/buf.h"
+#include "bench.h"
 #include "client/client.h"
-#include "resp/value.h"
 
 #define N_ROWS		10000
 #define LATENCY_ROUNDS	10	/* of each side in turn */
@@ -41,28 +34,6 @@ static const char *const update_sql =
 
 static const char *conninfo, *socket_path;
 
-static void __attribute__((format(printf, 1, 2), noreturn))
-die(const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	fputs("roundtrip: ", stderr);
-	vfprintf(stderr, fmt, ap);
-	va_end(ap);
-	fputc('\n', stderr);
-	exit(1);
-}
-
-static double
-now_us(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (double)ts.tv_sec * 1e6 + (double)ts.tv_nsec / 1e3;
-}
-
 /* xorshift: the same rows in every run, and no lock as in random(). */
 static void
 next_id(unsigned *seed, char *out, size_t n)
@@ -73,36 +44,14 @@ next_id(unsigned *seed, char *out, size_t n)
 	snprintf(out, n, "%u", 1 + *seed % N_ROWS);
 }
 
-static int
-compare(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
 /* ---- direct ---- */
-
-static void
-exec(PGconn *conn, const char *sql)
-{
-	PGresult *result = PQexec(conn, sql);
-
-	if (PQresultStatus(result) != PGRES_COMMAND_OK &&
-	    PQresultStatus(result) != PGRES_TUPLES_OK)
-		die("%s: %s", sql, PQerrorMessage(conn));
-	PQclear(result);
-}
 
 static PGconn *
 open_direct(void)
 {
-	PGconn *conn = PQconnectdb(conninfo);
+	PGconn *conn = bench_connect(conninfo);
 	PGresult *result;
 
-	if (PQstatus(conn) != CONNECTION_OK)
-		die("%s", PQerrorMessage(conn));
-	exec(conn, "SET client_min_messages = warning");
 	result = PQprepare(conn, "select", select_sql, 0, NULL);
 	PQclear(result);
 	result = PQprepare(conn, "update", update_sql, 0, NULL);
@@ -117,7 +66,7 @@ call_direct(PGconn *conn, const char *name, const char *id)
 
 	if (PQresultStatus(result) != PGRES_COMMAND_OK &&
 	    PQresultStatus(result) != PGRES_TUPLES_OK)
-		die("%s", PQerrorMessage(conn));
+		bench_die("%s", PQerrorMessage(conn));
 	PQclear(result);
 }
 
@@ -133,9 +82,9 @@ call_daemon(struct lk_client *client, const char *sql, const char *id)
 	struct lk_error error = { 0 };
 
 	if (lk_client_call_wait(client, args, 3, &reply, &error) < 0)
-		die("%s", error.message);
+		bench_die("%s", error.message);
 	if (reply.type == LK_VALUE_ERROR)
-		die("%s", reply.text);
+		bench_die("%s", reply.text);
 	lk_value_fini(&reply);
 }
 
@@ -165,16 +114,16 @@ measure_latency(struct lk_client *client, PGconn *conn, const char *name,
 		side = round % 2;
 		for (i = 0; i < LATENCY_CALLS; i++) {
 			next_id(&seed, id, sizeof(id));
-			start = now_us();
+			start = bench_now_us();
 			if (side == 0)
 				call_direct(conn, name, id);
 			else
 				call_daemon(client, sql, id);
-			us[side][n[side]++] = now_us() - start;
+			us[side][n[side]++] = bench_now_us() - start;
 		}
 	}
 	for (side = 0; side < 2; side++)
-		qsort(us[side], (size_t)n_all, sizeof(double), compare);
+		qsort(us[side], (size_t)n_all, sizeof(double), bench_compare);
 	snprintf(label, sizeof(label), "%s by key, p50", name);
 	print_ratio(label, us[0][n_all / 2], us[1][n_all / 2]);
 	snprintf(label, sizeof(label), "%s by key, p99", name);
@@ -200,7 +149,7 @@ run_thread(void *arg)
 	struct direct *direct = arg;
 	char id[16];
 
-	while (now_us() < stop_us) {
+	while (bench_now_us() < stop_us) {
 		next_id(&direct->seed, id, sizeof(id));
 		call_direct(direct->conn, "select", id);
 		direct->n_done++;
@@ -214,13 +163,13 @@ flow_direct(void)
 	long n = 0;
 	int i;
 
-	stop_us = now_us() + FLOW_MS * 1e3;
+	stop_us = bench_now_us() + FLOW_MS * 1e3;
 	for (i = 0; i < N_THREADS; i++) {
 		directs[i].n_done = 0;
 		directs[i].seed = (unsigned)i + 1;
 		if (pthread_create(&directs[i].thread, NULL, run_thread,
 		    &directs[i]) != 0)
-			die("cannot start a thread");
+			bench_die("cannot start a thread");
 	}
 	for (i = 0; i < N_THREADS; i++) {
 		pthread_join(directs[i].thread, NULL);
@@ -231,37 +180,10 @@ flow_direct(void)
 
 /* ---- many at once, through the daemon: tagged requests ---- */
 
-struct link {
-	int		 fd;
-	struct lk_buf	 in, out;
-};
-
-static void
-open_link(struct link *link)
-{
-	struct sockaddr_un addr = { .sun_family = AF_UNIX };
-
-	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", socket_path);
-	link->fd = socket(AF_UNIX, SOCK_STREAM, 0);
-	if (link->fd < 0 ||
-	    connect(link->fd, (struct sockaddr *)&addr, sizeof(addr)) != 0)
-		die("%s: %s", socket_path, strerror(errno));
-	fcntl(link->fd, F_SETFL, O_NONBLOCK);
-	lk_buf_init(&link->in);
-	lk_buf_init(&link->out);
-}
-
-static void
-close_link(struct link *link)
-{
-	close(link->fd);
-	lk_buf_fini(&link->in);
-	lk_buf_fini(&link->out);
-}
-
 /* The next request of the coroutine that `name` stands for. */
 static void
-put_request(struct link *link, const char *name, size_t n_name, unsigned *seed)
+put_request(struct bench_link *link, const char *name, size_t n_name,
+    unsigned *seed)
 {
 	char tag[24], task[24], id[16];
 	struct lk_arg args[5] = {
@@ -276,51 +198,30 @@ put_request(struct link *link, const char *name, size_t n_name, unsigned *seed)
 	lk_client_encode(&link->out, args, 5);
 }
 
-static void
-send_some(struct link *link)
-{
-	ssize_t n = write(link->fd, link->out.data, link->out.len);
-
-	if (n > 0)
-		lk_buf_consume(&link->out, (size_t)n);
-	else if (n < 0 && errno != EAGAIN)
-		die("write: %s", strerror(errno));
-}
-
 /* Take in replies; answer each with its coroutine's next request, or not. */
 static long
-receive_some(struct link *link, bool is_over, unsigned *seed)
+receive_some(struct bench_link *link, bool is_over, unsigned *seed)
 {
-	size_t room = 64 * 1024, used, done = 0;
-	struct lk_error error = { 0 };
 	struct lk_value reply;
 	long n_replies = 0;
-	ssize_t n = read(link->fd, lk_buf_reserve(&link->in, room), room);
 
-	if (n == 0 || (n < 0 && errno != EAGAIN))
-		die("the daemon closed the connection");
-	link->in.len += n > 0 ? (size_t)n : 0;
-	while (lk_value_decode(link->in.data + done, link->in.len - done,
-	    &reply, &used, &error) == 0) {
-		if (reply.n_items != 3 ||
-		    reply.items[2].type == LK_VALUE_ERROR)
-			die("%s", reply.n_items == 3 ? reply.items[2].text :
-			    "a reply without a tag");
+	bench_read_some(link);
+	while (bench_next_reply(link, &reply)) {
+		if (reply.items[2].type == LK_VALUE_ERROR)
+			bench_die("%s", reply.items[2].text);
 		n_replies++;
 		if (!is_over)
 			put_request(link, reply.items[1].text,
 			    reply.items[1].n_text, seed);
-		done += used;
 		lk_value_fini(&reply);
 	}
-	lk_buf_consume(&link->in, done);
 	return n_replies;
 }
 
 static double
 flow_daemon(int n_links)
 {
-	struct link links[MAX_LINKS];
+	struct bench_link links[MAX_LINKS];
 	struct pollfd pfds[MAX_LINKS];
 	nfds_t n_fds = n_links < MAX_LINKS ? (nfds_t)n_links : MAX_LINKS;
 	long n_done = 0, n_left = N_TASKS, n;
@@ -329,32 +230,32 @@ flow_daemon(int n_links)
 	int i;
 
 	for (i = 0; i < n_links; i++)
-		open_link(&links[i]);
+		bench_open_link(&links[i], socket_path);
 	for (i = 0; i < N_TASKS; i++) {
 		snprintf(name, sizeof(name), "t%d", i);
 		put_request(&links[i % n_links], name, strlen(name), &seed);
 	}
-	stop_us = now_us() + FLOW_MS * 1e3;
+	stop_us = bench_now_us() + FLOW_MS * 1e3;
 	while (n_left > 0) {
-		bool is_over = now_us() >= stop_us;
+		bool is_over = bench_now_us() >= stop_us;
 
 		for (i = 0; i < n_links; i++)
 			pfds[i] = (struct pollfd){ .fd = links[i].fd,
 			    .events = (short)(POLLIN |
 			    (links[i].out.len > 0 ? POLLOUT : 0)) };
 		if (poll(pfds, n_fds, 10000) == 0)
-			die("no reply for 10 seconds");
+			bench_die("no reply for 10 seconds");
 		for (i = 0; i < n_links; i++) {
 			n = pfds[i].revents & (POLLIN | POLLHUP) ?
 			    receive_some(&links[i], is_over, &seed) : 0;
 			n_done += is_over ? 0 : n;
 			n_left -= is_over ? n : 0;
 			if (links[i].out.len > 0)
-				send_some(&links[i]);
+				bench_send_some(&links[i]);
 		}
 	}
 	for (i = 0; i < n_links; i++)
-		close_link(&links[i]);
+		bench_close_link(&links[i]);
 	return (double)n_done * 1e3 / FLOW_MS;
 }
 
@@ -363,7 +264,7 @@ print_flow(const char *what, double *per_s, double direct)
 {
 	double median;
 
-	qsort(per_s, FLOW_ROUNDS, sizeof(double), compare);
+	qsort(per_s, FLOW_ROUNDS, sizeof(double), bench_compare);
 	median = per_s[FLOW_ROUNDS / 2];
 	printf("  %-34s%10.0f%10.0f -%8.0f", what, median, per_s[0],
 	    per_s[FLOW_ROUNDS - 1]);
@@ -409,7 +310,7 @@ open_daemon(char *version, size_t n)
 
 	if (lk_client_connect_wait(socket_path, &client, &error) < 0 ||
 	    lk_client_call_wait(client, args, 2, &hello, &error) < 0)
-		die("%s", error.message);
+		bench_die("%s", error.message);
 	snprintf(version, n, "%s", lk_client_map_text(&hello, "version"));
 	lk_value_fini(&hello);
 	return client;
@@ -430,15 +331,12 @@ main(int argc, char **argv)
 	}
 	conninfo = argv[1];
 	socket_path = argv[2];
-	conn = PQconnectdb(conninfo);
-	if (PQstatus(conn) != CONNECTION_OK)
-		die("%s", PQerrorMessage(conn));
-	exec(conn, "SET client_min_messages = warning;"
-	    "DROP TABLE IF EXISTS bench_accounts;"
+	conn = bench_connect(conninfo);
+	bench_exec(conn, "DROP TABLE IF EXISTS bench_accounts;"
 	    "CREATE TABLE bench_accounts (id int PRIMARY KEY, balance int);"
 	    "INSERT INTO bench_accounts SELECT i, 0"
 	    "  FROM generate_series(1, 10000) i");
-	exec(conn, "VACUUM ANALYZE bench_accounts");
+	bench_exec(conn, "VACUUM ANALYZE bench_accounts");
 	PQfinish(conn);
 
 	conn = open_direct();
@@ -457,7 +355,7 @@ main(int argc, char **argv)
 	measure_flow();
 
 	lk_client_free(&client);
-	exec(conn, "DROP TABLE bench_accounts");
+	bench_exec(conn, "DROP TABLE bench_accounts");
 	PQfinish(conn);
 	return 0;
 }

@@ -9,14 +9,38 @@ else
 TESTS += tests/no-cmocka
 endif
 
+# ---- sim: core in a world that is made up ----
+
+include tests/sim/local.mk
+
 # ---- db: its threads against a server, which tests/integration starts ----
 
 if HAVE_CMOCKA
-check_PROGRAMS += tests/db/test_db_worker
+check_PROGRAMS += tests/db/test_db_listen tests/db/test_db_unit \
+	tests/db/test_db_worker
+tests_db_test_db_listen_CPPFLAGS = $(AM_CPPFLAGS) $(LIBPQ_CFLAGS) \
+	$(CMOCKA_CFLAGS)
+tests_db_test_db_listen_LDADD = $(db_libs) $(CMOCKA_LIBS)
+tests_db_test_db_unit_CPPFLAGS = $(AM_CPPFLAGS) $(LIBPQ_CFLAGS) \
+	$(CMOCKA_CFLAGS)
+tests_db_test_db_unit_LDADD = $(db_libs) $(CMOCKA_LIBS)
 tests_db_test_db_worker_CPPFLAGS = $(AM_CPPFLAGS) $(LIBPQ_CFLAGS) \
 	$(CMOCKA_CFLAGS)
 tests_db_test_db_worker_LDADD = $(db_libs) $(CMOCKA_LIBS)
 endif
+
+# ---- clients: others' libraries at the orders of tests/integration ----
+
+if HAVE_HIREDIS
+check_PROGRAMS += tests/clients/hiredis_client
+tests_clients_hiredis_client_CPPFLAGS = $(AM_CPPFLAGS) $(HIREDIS_CFLAGS) \
+	$(LIBEVENT_CFLAGS)
+tests_clients_hiredis_client_LDADD = $(HIREDIS_LIBS) $(LIBEVENT_LIBS)
+endif
+
+# ---- fuzz: what reads bytes of others, given anything ----
+
+include tests/fuzz/local.mk
 
 # ---- lints ----
 
@@ -26,8 +50,11 @@ lints =						\
 	tests/lint/layers			\
 	tests/lint/listed			\
 	tests/lint/man				\
+	tests/lint/npm				\
 	tests/lint/roles			\
-	tests/lint/symbols
+	tests/lint/symbols			\
+	tests/lint/tested			\
+	tests/lint/units
 
 TESTS += $(lints)
 
@@ -59,10 +86,20 @@ AM_TESTS_ENVIRONMENT =				\
 
 EXTRA_DIST +=					\
 	$(lints)				\
+	tests/clients/hiredis_client.c		\
+	tests/clients/node/.npmrc		\
+	tests/clients/node/driver.mjs		\
+	tests/clients/node/ioredis.mjs		\
+	tests/clients/node/node-redis.mjs	\
+	tests/clients/node/package-lock.json	\
+	tests/clients/node/package.json		\
+	tests/clients/node/subscribe.mjs	\
 	tests/driver				\
 	tests/integration			\
+	tests/isolation				\
 	tests/lint/lib.sh			\
 	tests/no-cmocka				\
+	tests/run-fuzz				\
 	tests/run-integration
 
 # What Python left in tests/integration is not part of it.

@@ -20,14 +20,9 @@ static const struct {
 };
 
 static const char *const field_names[LK_FIELD__N] = {
-	[LK_FIELD_DETAIL] = "detail",
-	[LK_FIELD_HINT] = "hint",
-	[LK_FIELD_TABLE] = "table",
-	[LK_FIELD_COLUMN] = "column",
-	[LK_FIELD_CONSTRAINT] = "constraint",
-	[LK_FIELD_POSITION] = "position",
-	[LK_FIELD_TX] = "tx",
-	[LK_FIELD_MEMBERS] = "members",
+#define LK_FIELD(symbol, name, help) [LK_FIELD_##symbol] = name,
+#include "base/fields.def"
+#undef LK_FIELD
 };
 
 void
@@ -47,12 +42,26 @@ lk_error_fini(struct lk_error *error)
 	lk_error_init(error);
 }
 
+/* The text becomes the message. */
+static void
+take_message(struct lk_error *error, struct lk_buf *text)
+{
+	char *p;
+
+	free(error->message);
+	error->message = lk_xstrdup(lk_buf_cstr(text));
+	for (p = error->message; *p != '\0'; p++) {
+		if (*p == '\n' || *p == '\r')
+			*p = ' ';
+	}
+	lk_buf_fini(text);
+}
+
 void
 lk_error_set(struct lk_error *error, enum lk_error_kind kind, const char *fmt,
     ...)
 {
 	struct lk_buf text = LK_BUF_INIT;
-	char *p;
 	va_list ap;
 
 	va_start(ap, fmt);
@@ -63,12 +72,20 @@ lk_error_set(struct lk_error *error, enum lk_error_kind kind, const char *fmt,
 	error->kind = kind;
 	error->retry = kinds[kind].retry;
 	lk_error_set_sqlstate(error, kinds[kind].sqlstate);
-	error->message = lk_xstrdup(lk_buf_cstr(&text));
-	for (p = error->message; *p != '\0'; p++) {
-		if (*p == '\n' || *p == '\r')
-			*p = ' ';
-	}
-	lk_buf_fini(&text);
+	take_message(error, &text);
+}
+
+void
+lk_error_prefix(struct lk_error *error, const char *fmt, ...)
+{
+	struct lk_buf text = LK_BUF_INIT;
+	va_list ap;
+
+	va_start(ap, fmt);
+	lk_buf_vprintf(&text, fmt, ap);
+	va_end(ap);
+	lk_buf_puts(&text, error->message);
+	take_message(error, &text);
 }
 
 void

@@ -14,6 +14,7 @@ enum lk_errno {
 	LK_E_NOMEM,	/* an allocation whose size a peer chose */
 	LK_E_INVAL,	/* the argument or the bytes are wrong; lk_error says how */
 	LK_E_LIMIT,	/* a configured limit was passed */
+	LK_E_NOENT,	/* there is nothing of that name */
 	LK_E_IO,	/* errno or libpq said so; lk_error has the words */
 };
 
@@ -30,16 +31,11 @@ enum lk_retry {
 	LK_RETRY_TRANSACTION,	/* all of the transaction must be */
 };
 
-/* Optional fields of PostgreSQL's errors; NULL where the server gave none. */
+/* Optional: NULL where nothing is known. */
 enum lk_error_field {
-	LK_FIELD_DETAIL,
-	LK_FIELD_HINT,
-	LK_FIELD_TABLE,
-	LK_FIELD_COLUMN,
-	LK_FIELD_CONSTRAINT,
-	LK_FIELD_POSITION,
-	LK_FIELD_TX,		/* handle of the request's transaction */
-	LK_FIELD_MEMBERS,	/* who was part of the deadlock, in words */
+#define LK_FIELD(symbol, name, help) LK_FIELD_##symbol,
+#include "base/fields.def"
+#undef LK_FIELD
 	LK_FIELD__N,
 };
 
@@ -62,6 +58,9 @@ void	lk_error_fini(struct lk_error *error);
  */
 void	lk_error_set(struct lk_error *error, enum lk_error_kind kind,
 	    const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* More in front of the message. */
+void	lk_error_prefix(struct lk_error *error, const char *fmt, ...)
+	    __attribute__((format(printf, 2, 3)));
 void	lk_error_set_sqlstate(struct lk_error *error, const char *sqlstate);
 /* text may be NULL, which clears the field. */
 void	lk_error_set_field(struct lk_error *error, enum lk_error_field field,

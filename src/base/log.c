@@ -3,25 +3,23 @@
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
-#include <time.h>
+#include <string.h>
 
+#include "base/logline.h"
 #include "base/mutex.h"
 
-/* The ring: finished lines, and how many did not fit. */
+/*
+ * The ring: records as they are in memory, each a struct lk_logline and its
+ * bytes, and how many did not fit.
+ */
 static struct lk_mutex ring_mutex = { PTHREAD_MUTEX_INITIALIZER };
 static pthread_cond_t ring_filled = PTHREAD_COND_INITIALIZER;
-static struct lk_buf ring_lines LK_GUARDED_BY(ring_mutex);
+static struct lk_buf ring LK_GUARDED_BY(ring_mutex);
 static uint64_t ring_dropped LK_GUARDED_BY(ring_mutex);
+static bool ring_woken LK_GUARDED_BY(ring_mutex);
 
 static atomic_bool is_attached;
 static _Atomic enum lk_log_level threshold = LK_LOG_INFO;
-
-static const char *const level_words[] = {
-	[LK_LOG_ERROR] = "error",
-	[LK_LOG_WARNING] = "warning",
-	[LK_LOG_INFO] = "info",
-	[LK_LOG_DEBUG] = "debug",
-};
 
 void
 lk_log_set_level(enum lk_log_level level)
@@ -35,23 +33,51 @@ lk_log_is_on(enum lk_log_level level)
 	return level <= threshold;
 }
 
-static void
-append_time(struct lk_buf *line)
-{
-	struct timespec ts;
-	struct tm tm;
-	char text[32];
+/* ---- records ---- */
 
-	clock_gettime(CLOCK_REALTIME, &ts);
-	gmtime_r(&ts.tv_sec, &tm);
-	strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &tm);
-	lk_buf_printf(line, "%s.%03ldZ", text, ts.tv_nsec / 1000000);
+static void
+put_record(struct lk_buf *out, const struct lk_log_about *about,
+    enum lk_log_level level, const char *fmt, va_list ap)
+{
+	struct lk_logline line = {
+		.level = level,
+		.client = about->client,
+		.tx = about->tx,
+		.pid = about->pid,
+	};
+
+	clock_gettime(CLOCK_REALTIME, &line.at);
+	lk_buf_append(out, &line, sizeof(line));
+	lk_buf_vprintf(out, fmt, ap);
+	line.n_text = out->len - sizeof(line);
+	lk_logline_put_fields(out, about->fields, about->n_fields);
+	line.n_members = out->len - sizeof(line) - line.n_text;
+	if (!out->broken)
+		memcpy(out->data, &line, sizeof(line));
 }
+
+static void
+put_lines(struct lk_buf *out, const struct lk_log_form *form,
+    const struct lk_buf *records)
+{
+	struct lk_logline line;
+	const char *bytes;
+	size_t at = 0;
+
+	while (at < records->len) {
+		memcpy(&line, records->data + at, sizeof(line));
+		bytes = records->data + at + sizeof(line);
+		lk_logline_put(out, form, &line, bytes);
+		at += sizeof(line) + line.n_text + line.n_members;
+	}
+}
+
+/* ---- the ring ---- */
 
 static bool
 is_ring_empty(void) LK_TSA(requires_capability(ring_mutex))
 {
-	return ring_lines.len == 0 && ring_dropped == 0;
+	return ring.len == 0 && ring_dropped == 0;
 }
 
 /*
@@ -59,7 +85,7 @@ is_ring_empty(void) LK_TSA(requires_capability(ring_mutex))
  * under the mutex nobody goes, and no record is left behind in the ring.
  */
 static bool
-put_in_ring(const struct lk_buf *line)
+put_in_ring(const struct lk_buf *record)
 {
 	bool has_writer;
 
@@ -69,44 +95,71 @@ put_in_ring(const struct lk_buf *line)
 		pthread_cond_signal(&ring_filled);
 	if (!has_writer)
 		;	/* the caller writes it */
-	else if (line->len > LK_LOG_RING_BYTES - ring_lines.len)
+	else if (record->len > LK_LOG_RING_BYTES - ring.len)
 		ring_dropped++;
 	else
-		lk_buf_append(&ring_lines, line->data, line->len);
-	if (ring_lines.broken) {
-		ring_lines.broken = false;	/* what it held is still whole */
+		lk_buf_append(&ring, record->data, record->len);
+	if (ring.broken) {
+		ring.broken = false;	/* what it held is still whole */
 		ring_dropped++;
 	}
 	lk_mutex_unlock(&ring_mutex);
 	return has_writer;
 }
 
-void
-lk_log(enum lk_log_level level, const char *fmt, ...)
+static void
+write_plainly(const struct lk_buf *record)
 {
-	struct lk_buf line = LK_BUF_INIT;
+	const struct lk_log_form plain = { LK_LOG_TEXT, false };
+	struct lk_buf lines = LK_BUF_INIT;
+
+	put_lines(&lines, &plain, record);
+	if (!lines.broken)
+		fwrite(lines.data, 1, lines.len, stderr);
+	lk_buf_fini(&lines);
+}
+
+static void
+log_record(const struct lk_log_about *about, enum lk_log_level level,
+    const char *fmt, va_list ap)
+{
+	struct lk_buf record = LK_BUF_INIT;
+
+	put_record(&record, about, level, fmt, ap);
+	if (record.broken)
+		;	/* no memory for a record: nothing better to do */
+	else if (!is_attached || !put_in_ring(&record))
+		write_plainly(&record);
+	lk_buf_fini(&record);
+}
+
+void
+lk_log_about(const struct lk_log_about *about, enum lk_log_level level,
+    const char *fmt, ...)
+{
 	va_list ap;
-	size_t start, i;
 
 	if (!lk_log_is_on(level))
 		return;
-	append_time(&line);
-	lk_buf_printf(&line, " %s: ", level_words[level]);
-	start = line.len;
 	va_start(ap, fmt);
-	lk_buf_vprintf(&line, fmt, ap);
+	log_record(about, level, fmt, ap);
 	va_end(ap);
-	for (i = start; i < line.len; i++) {
-		if (line.data[i] == '\n' || line.data[i] == '\r')
-			line.data[i] = ' ';
-	}
-	lk_buf_putc(&line, '\n');
-	if (line.broken)
-		;	/* no memory for a log line: nothing better to do */
-	else if (!is_attached || !put_in_ring(&line))
-		fwrite(line.data, 1, line.len, stderr);
-	lk_buf_fini(&line);
 }
+
+void
+lk_log(enum lk_log_level level, const char *fmt, ...)
+{
+	const struct lk_log_about nothing = { 0 };
+	va_list ap;
+
+	if (!lk_log_is_on(level))
+		return;
+	va_start(ap, fmt);
+	log_record(&nothing, level, fmt, ap);
+	va_end(ap);
+}
+
+/* ---- the writer ---- */
 
 void
 lk_log_attach(void)
@@ -115,20 +168,41 @@ lk_log_attach(void)
 }
 
 bool
-lk_log_take(struct lk_buf *out, uint64_t *n_dropped_out)
+lk_log_wait(void)
 {
-	bool found;
+	bool has_work;
 
 	lk_mutex_lock(&ring_mutex);
-	while (is_ring_empty() && is_attached)
+	while (is_ring_empty() && !ring_woken && is_attached)
 		lk_mutex_wait(&ring_mutex, &ring_filled);
-	found = !is_ring_empty();
-	lk_buf_append(out, ring_lines.data, ring_lines.len);
-	lk_buf_truncate(&ring_lines, 0);
+	has_work = !is_ring_empty() || ring_woken;
+	ring_woken = false;
+	lk_mutex_unlock(&ring_mutex);
+	return has_work;
+}
+
+void
+lk_log_take(const struct lk_log_form *form, struct lk_buf *out,
+    uint64_t *n_dropped_out)
+{
+	struct lk_buf records = LK_BUF_INIT;
+
+	lk_mutex_lock(&ring_mutex);
+	lk_buf_move(&records, &ring);
 	*n_dropped_out = ring_dropped;
 	ring_dropped = 0;
 	lk_mutex_unlock(&ring_mutex);
-	return found;
+	put_lines(out, form, &records);
+	lk_buf_fini(&records);
+}
+
+void
+lk_log_wake(void)
+{
+	lk_mutex_lock(&ring_mutex);
+	ring_woken = true;
+	pthread_cond_signal(&ring_filled);
+	lk_mutex_unlock(&ring_mutex);
 }
 
 void

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -101,6 +102,8 @@ take_option(struct call *call, int c)
 		return 0;
 	case 'h':
 		lk_cli_help(call->command);
+		if (call->command == &lk_command_call)
+			lk_cli_print_verbs(call->session.socket);
 		return -1;
 	default:
 		return (int)lk_cli_point_to_help(call->command);
@@ -166,16 +169,66 @@ is_tagged_error(const struct lk_value *reply)
 	    reply->items[2].type == LK_VALUE_ERROR;
 }
 
+static bool
+is_word(const struct lk_arg *arg, const char *word)
+{
+	return arg->len == strlen(word) &&
+	    strncasecmp(arg->data, word, arg->len) == 0;
+}
+
+/* One, but for the verbs that get one for each channel; and who is subscribed
+ * is there for what comes then. */
+static size_t
+count_replies(const struct lk_arg *words, size_t n_words)
+{
+	size_t n_tags = 0;
+
+	while (n_words > 0 && words->len > 0 &&
+	    strchr("@%#~?/=!", words->data[0]) != NULL) {
+		n_tags += words->data[0] == '@';
+		words++;
+		n_words--;
+	}
+	if (n_words > 0 && is_word(words, "SUBSCRIBE"))
+		return SIZE_MAX;
+	if (n_words > 1 && is_word(words, "UNSUBSCRIBE"))
+		return n_words - 1 + n_tags;
+	return n_words > 0 && is_word(words, "UNSUBSCRIBE") ? 1 + n_tags : 1;
+}
+
+/* A subscriber's messages go where replies do. */
+static void
+print_message(void *ctx, const struct lk_value *push)
+{
+	print_reply(ctx, push);
+}
+
+/* Print and free it; whether more may follow, as none does behind an error. */
+static bool
+take_reply(struct call *call, struct lk_value *reply)
+{
+	const struct lk_value *shown = is_tagged_error(reply) ?
+	    &reply->items[2] : reply;
+	bool is_error = shown->type == LK_VALUE_ERROR;
+
+	print_reply(call, shown);
+	lk_value_fini(reply);
+	return !is_error;
+}
+
 /* 0 when there was a reply, if only an error. */
 static int
 make_request(struct call *call, const struct lk_arg *words, size_t n_words)
 {
 	size_t n = call->n_envelope + n_words, i;
+	size_t n_replies = count_replies(words, n_words);
 	struct lk_arg *args = lk_xcalloc(n, sizeof(*args));
 	struct lk_value reply;
 	struct lk_error error;
 	int rc;
 
+	if (n_replies == SIZE_MAX)
+		lk_client_set_push(call->client, print_message, call);
 	for (i = 0; i < call->n_envelope; i++) {
 		args[i].data = call->envelope[i];
 		args[i].len = strlen(call->envelope[i]);
@@ -183,13 +236,10 @@ make_request(struct call *call, const struct lk_arg *words, size_t n_words)
 	memcpy(args + call->n_envelope, words, n_words * sizeof(*words));
 	lk_error_init(&error);
 	rc = lk_client_call_wait(call->client, args, n, &reply, &error);
-	if (rc == 0) {
-		print_reply(call,
-		    is_tagged_error(&reply) ? &reply.items[2] : &reply);
-		lk_value_fini(&reply);
-	} else {
+	while (rc == 0 && take_reply(call, &reply) && --n_replies > 0)
+		rc = lk_client_read_wait(call->client, &reply, &error);
+	if (rc < 0)
 		lk_cli_say("%s", error.message);
-	}
 	lk_error_fini(&error);
 	free(args);
 	return rc;

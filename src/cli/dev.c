@@ -75,7 +75,7 @@ print_banner(const struct lk_dev *dev, const struct settings *settings)
 	    "  PostgreSQL  %s, database %s: psql -h %s -U %s %s\n"
 	    "\nType next, in another terminal:\n"
 	    "  %s sql%s 'SELECT * FROM accounts'\n"
-	    "  redis-cli -s %s SQL 'SELECT * FROM accounts'\n"
+	    "  redis-cli -s %s GET accounts 1\n"
 	    "  %s status%s\n\n",
 	    dev->socket, dev->config,
 	    dev->server_version != NULL ? dev->server_version : "",

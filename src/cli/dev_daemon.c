@@ -66,7 +66,9 @@ write_config(const struct lk_dev *dev, const char *socket,
 		    "  { name = \"%s\";\n"
 		    "    conninfo = \"%s\";\n"
 		    "    workers = { min = 2; max = 16; }; }\n"
-		    ");\n", socket, LK_DEV_PG_DATABASE, conninfo);
+		    ");\n"
+		    "# Ctrl-C waits no longer for a transaction left open.\n"
+		    "timeouts = { drain = \"1s\"; };\n", socket, LK_DEV_PG_DATABASE, conninfo);
 		rc = ferror(file);
 		rc = fclose(file) != 0 || rc ? -1 : 0;
 	}

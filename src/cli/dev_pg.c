@@ -24,7 +24,13 @@ static const char create_sample[] =
     "CREATE TABLE accounts (id int PRIMARY KEY, owner text NOT NULL,"
     " balance numeric NOT NULL DEFAULT 0);\n\n"
     "INSERT INTO accounts VALUES (1, 'Ada', 100), (2, 'Grace', 200),"
-    " (3, 'Edsger', 300), (4, 'Barbara', 400), (5, 'Tony', 500);\n\n";
+    " (3, 'Edsger', 300), (4, 'Barbara', 400), (5, 'Tony', 500);\n\n"
+    "CREATE TABLE entries (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,"
+    " account_id int NOT NULL REFERENCES accounts, amount numeric NOT NULL,"
+    " reason text);\n\n"
+    "INSERT INTO entries (account_id, amount, reason) SELECT id, balance + 20,"
+    " 'salary' FROM accounts UNION ALL SELECT id, -20, 'books' FROM"
+    " accounts;\n\n";
 
 static const struct lk_user *
 owner_of(const struct lk_dev *dev)

@@ -22,7 +22,8 @@ src_cli_libcli_a_SOURCES =			\
 	src/cli/table.c				\
 	src/cli/table.h				\
 	src/cli/text.c				\
-	src/cli/text.h
+	src/cli/text.h				\
+	src/cli/verbs.c
 
 cli_libs = src/cli/libcli.a $(client_libs)
 

@@ -149,7 +149,10 @@ lk_print_human(struct lk_buf *out, const struct lk_value *value,
 		lk_buf_puts(out, ":\n");
 		value = &value->items[2];
 	}
-	if (is_rows(value)) {
+	if (value->type == LK_VALUE_PUSH) {
+		lk_print_push(out, value);
+		lk_buf_putc(out, '\n');
+	} else if (is_rows(value)) {
 		print_rows(out, value, max_width);
 	} else if (value->type == LK_VALUE_MAP && value->n_items > 0) {
 		print_map(out, value);

@@ -7,7 +7,7 @@
 /*
  * Whole lines.  An array of maps with the same keys is a table, or, where that
  * would be wider than max_width (0: no limit), one block of lines for each
- * row.  Scalars look as redis-cli prints them.
+ * row.  Scalars look as redis-cli prints them; a push is a line.
  */
 void	lk_print_human(struct lk_buf *out, const struct lk_value *value,
 	    size_t max_width);

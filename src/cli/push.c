@@ -69,6 +69,24 @@ print_lockwait(struct lk_buf *out, const struct lk_value *map)
 	}
 }
 
+static void
+print_blocking(struct lk_buf *out, const struct lk_value *map)
+{
+	const struct lk_value *waiter = lk_client_map_get(map, "waiter");
+
+	add(out, map, ": transaction #", "tx", "");
+	add(out, map, " of task ", "task", "");
+	add(out, map, " keeps ", "waiters", " waiting");
+	if (waiter == NULL || waiter->type != LK_VALUE_MAP)
+		return;
+	lk_buf_puts(out, ", longest");
+	add(out, waiter, " task ", "task", " of");
+	add(out, waiter, " ", "client", "");
+	add(out, map, ", ", "waiting_ms", " ms");
+	add(out, map, " for ", "object", "");
+	add(out, waiter, ", doing: ", "doing", "");
+}
+
 void
 lk_print_push(struct lk_buf *out, const struct lk_value *push)
 {
@@ -83,6 +101,11 @@ lk_print_push(struct lk_buf *out, const struct lk_value *push)
 	if (push->n_items == 2 && strcmp(kind->text, "lockwait") == 0 &&
 	    rest->type == LK_VALUE_MAP) {
 		print_lockwait(out, rest);
+		return;
+	}
+	if (push->n_items == 2 && strcmp(kind->text, "blocking") == 0 &&
+	    rest->type == LK_VALUE_MAP) {
+		print_blocking(out, rest);
 		return;
 	}
 	for (i = 1; i < push->n_items; i++) {

@@ -34,4 +34,10 @@ struct lk_session_options {
 struct lk_client *lk_session_open(const struct lk_session_options *options,
 	    struct lk_value *hello_out);
 
+/*
+ * The verbs of the daemon at that socket, or at the default one when it is
+ * NULL, with their syntax; where to read of them when there is no daemon.
+ */
+void	lk_cli_print_verbs(const char *socket);
+
 #endif

@@ -252,6 +252,23 @@ take_value(struct lk_client *client, struct lk_value *value_out,
 	return rc;
 }
 
+/* What confirms a request is its reply. */
+static bool
+is_unasked(const struct lk_value *value)
+{
+	static const char *const replies[] = { "subscribe", "unsubscribe" };
+	size_t i;
+
+	if (value->type != LK_VALUE_PUSH)
+		return false;
+	for (i = 0; i < sizeof(replies) / sizeof(replies[0]); i++) {
+		if (value->n_items > 0 && value->items[0].text != NULL &&
+		    strcmp(value->items[0].text, replies[i]) == 0)
+			return false;
+	}
+	return true;
+}
+
 int
 lk_client_read_wait(struct lk_client *client, struct lk_value *reply_out,
     struct lk_error *error)
@@ -262,7 +279,7 @@ lk_client_read_wait(struct lk_client *client, struct lk_value *reply_out,
 
 	for (;;) {
 		rc = take_value(client, reply_out, error);
-		if (rc == 0 && reply_out->type == LK_VALUE_PUSH) {
+		if (rc == 0 && is_unasked(reply_out)) {
 			if (client->on_push != NULL)
 				client->on_push(client->push_ctx, reply_out);
 			lk_value_fini(reply_out);

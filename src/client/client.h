@@ -29,7 +29,7 @@ struct lk_client;
 
 /*
  * Called from the reading functions, in the order of arrival, for what the
- * daemon says unasked on RESP3.  push is of type LK_VALUE_PUSH and goes away
+ * daemon says unasked on RESP3, messages of channels included.  push is of type LK_VALUE_PUSH and goes away
  * after the call.  May not use the client.
  */
 typedef void (*lk_client_push_fn)(void *ctx, const struct lk_value *push);
@@ -60,7 +60,10 @@ void	lk_client_encode(struct lk_buf *buf, const struct lk_arg *args,
  */
 int	lk_client_send_wait(struct lk_client *client,
 	    const struct lk_arg *args, size_t n_args, struct lk_error *error);
-/* Block for the next reply; the caller ends it with lk_value_fini(). */
+/*
+ * Block for the next reply; the caller ends it with lk_value_fini().  SUBSCRIBE
+ * and UNSUBSCRIBE get one for each channel, which on RESP3 is a push.
+ */
 int	lk_client_read_wait(struct lk_client *client,
 	    struct lk_value *reply_out, struct lk_error *error);
 /* Both.  Where sending fails, what the daemon said before it closed counts. */

@@ -32,7 +32,8 @@ check_load(const struct lk_request *req, struct lk_error *error)
 		    "first", (unsigned)config->limit_in_flight);
 		return -LK_E_LIMIT;
 	}
-	if (req->core->n_waiting > config->limit_queue) {
+	if (req->core->n_waiting + req->core->n_unit_verbs >
+	    config->limit_queue) {
 		lk_error_set(error, LK_ERR_OVERLOAD, "limits.queue (%u) "
 		    "requests wait for their turn: try again later",
 		    (unsigned)config->limit_queue);
@@ -41,15 +42,13 @@ check_load(const struct lk_request *req, struct lk_error *error)
 	return 0;
 }
 
-/* HELLO NULL: a parameter that reads so is SQL NULL. */
-static bool
-is_null_text(const struct lk_request *req, const struct lk_arg *arg)
+bool
+lk_client_says_null(const struct lk_client *client, const struct lk_arg *arg)
 {
-	const char *text = req->client->null_text;
+	const char *text = client->null_text;
 
-	return text != NULL && arg->len == strlen(text) &&
-	    (req->verb->flags & LK_VERB_PARAMS) &&
-	    memcmp(arg->data, text, arg->len) == 0;
+	return arg->data == NULL || (text != NULL &&
+	    arg->len == strlen(text) && memcmp(arg->data, text, arg->len) == 0);
 }
 
 /* Keep the arguments: one block, each with a NUL behind it. */
@@ -57,6 +56,7 @@ static int
 keep_args(struct lk_request *req, const struct lk_arg *args, size_t n,
     struct lk_error *error)
 {
+	bool has_params = req->verb->flags & LK_VERB_PARAMS;
 	size_t i, total = 0;
 	char *p;
 
@@ -75,7 +75,8 @@ keep_args(struct lk_request *req, const struct lk_arg *args, size_t n,
 		    args[i].data != NULL ? p : NULL, args[i].len };
 		if (args[i].len > 0)
 			memcpy(p, args[i].data, args[i].len);
-		if (i > 0 && args[i].data != NULL && is_null_text(req, &args[i]))
+		if (i > 0 && has_params &&
+		    lk_client_says_null(req->client, &args[i]))
 			req->args[i] = (struct lk_arg){ NULL, 0 };
 		p += args[i].len;
 		*p++ = '\0';
@@ -102,7 +103,7 @@ accept_request(struct lk_request *req)
 	struct lk_client *client = req->client;
 
 	if (req->verb->flags & LK_VERB_ON_RECEIPT) {
-		req->verb->run(req);
+		lk_request_run(req);
 		return;
 	}
 	if (req->task == NULL && req->tx != NULL)
@@ -122,9 +123,16 @@ accept_request(struct lk_request *req)
 
 /* Before it stood in any queue but the connection's. */
 static void
-refuse_request(struct lk_request *req, struct lk_error *error)
+refuse_request(struct lk_request *req, const struct lk_arg *args,
+    size_t n_args, struct lk_error *error)
 {
-	if (req->task != NULL)
+	struct lk_task *task = lk_envelope_task(req->client, args, n_args);
+
+	if (task != NULL) {
+		lk_unit_note_failure(req, task, error);
+		lk_task_forget(task);
+	}
+	if (req->task != NULL && req->task != task)
 		lk_task_forget(req->task);
 	req->task = NULL;
 	req->tx = NULL;
@@ -158,10 +166,12 @@ lk_core_request(struct lk_client *client, const struct lk_arg *args,
 		lk_request_take_tag(req);
 	else
 		lk_list_append(&client->order, &req->order_link);
-	if (rc == 0)
+	if (rc == 0) {
+		lk_record_received(req);
 		accept_request(req);
-	else
-		refuse_request(req, &error);
+	} else {
+		refuse_request(req, args, n_args, &error);
+	}
 	lk_error_fini(&error);
 	lk_core_pump(core);
 }

@@ -11,10 +11,18 @@
 #include "core/internal.h"
 
 /* A cancel can come before the backend has read the statement, or be
- * swallowed by an exception handler in PL/pgSQL: it is repeated, and at last
- * the session is ended. */
+ * swallowed by an exception handler in PL/pgSQL: it is repeated, then the
+ * session is ended, and when not even that helps (the server hangs, or its
+ * host is gone) the worker leaves it. */
 #define REPEAT_US	(50 * LK_US_PER_MS)
 #define TERMINATE_US	(2 * LK_US_PER_S)
+#define LEAVE_US	(4 * LK_US_PER_S)
+
+static bool
+is_due(const struct lk_request *req, uint64_t after_us)
+{
+	return req->core->now_us >= req->cancel_since_us + after_us;
+}
 
 static void
 ask(struct lk_request *req, const struct lk_wait *wait)
@@ -31,7 +39,7 @@ ask(struct lk_request *req, const struct lk_wait *wait)
 	cancel->worker = worker->index;
 	cancel->request = req->id;
 	cancel->backend_pid = worker->backend_pid;
-	cancel->terminate = core->now_us >= req->cancel_since_us + TERMINATE_US;
+	cancel->terminate = is_due(req, TERMINATE_US);
 	if (wait != NULL) {
 		memcpy(cancel->waitstart, wait->waitstart,
 		    sizeof(cancel->waitstart));
@@ -39,7 +47,7 @@ ask(struct lk_request *req, const struct lk_wait *wait)
 	}
 	worker->n_cancels++;
 	core->stats.cancels++;
-	if (lk_server_is_watched(worker->server))
+	if (lk_server_is_watched(worker->server) && !is_due(req, LEAVE_US))
 		core->effects->cancel(core->ctx, worker->server->index,
 		    &cancel);
 	else
@@ -55,7 +63,8 @@ repeat(struct lk_timer *timer)
 
 	if (req->state != LK_REQUEST_RUNNING || !req->why.is_set)
 		return;
-	if (req->worker->n_cancels == 0)
+	/* A watcher that hangs as well may never answer. */
+	if (req->worker->n_cancels == 0 || is_due(req, LEAVE_US))
 		ask(req, NULL);
 	lk_timer_set(&req->core->timers, &req->cancel_timer,
 	    req->core->now_us + REPEAT_US);
@@ -77,6 +86,9 @@ cancel_queued(struct lk_request *req, struct lk_error *why)
 		if (tx != NULL)
 			lk_tx_set_state(tx, LK_TX_IDLE);
 	}
+	if (req->state == LK_REQUEST_PARKED)
+		lk_park_leave(req);
+	lk_record_timeout(req, why);
 	lk_request_fail(req, why);
 }
 
@@ -86,9 +98,14 @@ cancel_running(struct lk_request *req, struct lk_error *why,
 {
 	if (req->is_commit)
 		return;		/* it may have committed: its result is awaited */
-	if (req->why.is_set && req->client != NULL)
-		return;		/* the first reason stands */
+	/* The first reason stands; but one that falls away with a wait gives
+	 * way to one that does not. */
+	if (req->why.is_set && (!req->why_is_wait || wait != NULL))
+		return;
+	if (req->is_parking && req->why.is_set)
+		lk_park_give_up(req);
 	lk_error_move(&req->why, why);
+	req->why_is_wait = wait != NULL;
 	if (req->cancel_since_us == 0)
 		req->cancel_since_us = req->core->now_us;
 	ask(req, wait);
@@ -104,6 +121,9 @@ lk_cancel_request(struct lk_request *req, struct lk_error *why,
 	switch (req->state) {
 	case LK_REQUEST_WAITING:
 	case LK_REQUEST_QUEUED:
+	case LK_REQUEST_PARKED:
+	case LK_REQUEST_LISTENING:
+	case LK_REQUEST_RETRYING:
 		cancel_queued(req, why);
 		break;
 	case LK_REQUEST_RUNNING:
@@ -117,15 +137,22 @@ lk_cancel_request(struct lk_request *req, struct lk_error *why,
 	}
 }
 
-struct lk_error *
-lk_cancel_reason(struct lk_request *req, struct lk_item *item)
+bool
+lk_cancel_has_hit(const struct lk_request *req, const struct lk_item *item)
 {
 	const char *sqlstate = item->error.sqlstate;
 
-	if (!req->why.is_set || (strcmp(sqlstate, "57014") != 0 &&
-	    strcmp(sqlstate, "57P01") != 0))
+	return req->why.is_set && (strcmp(sqlstate, "57014") == 0 ||
+	    strcmp(sqlstate, "57P01") == 0);
+}
+
+struct lk_error *
+lk_cancel_reason(struct lk_request *req, struct lk_item *item)
+{
+	if (!lk_cancel_has_hit(req, item))
 		return &item->error;
-	lk_deadlock_ended(req, true);
+	lk_record_timeout(req, &req->why);
+	lk_deadlock_ended(req, LK_DEADLOCK_FAILED);
 	return &req->why;
 }
 
@@ -136,15 +163,30 @@ learn(struct lk_request *req, const struct lk_cancel *cancel)
 	if (req->state != LK_REQUEST_RUNNING || !req->why.is_set)
 		return;
 	if (!cancel->sent && !cancel->failed && cancel->waitstart[0] != '\0') {
-		/* It no longer waits so: there is no reason any more. */
-		lk_error_fini(&req->why);
-		lk_deadlock_ended(req, false);
+		/* It no longer waits so: that reason is none any more. */
+		lk_deadlock_ended(req, LK_DEADLOCK_DISSOLVED);
 		req->was_reported = false;
+		if (!req->why_is_wait)
+			return;		/* another has come since */
+		if (req->is_parking)
+			lk_park_give_up(req);
+		lk_error_fini(&req->why);
 		req->cancel_since_us = 0;
 		return;
 	}
 	lk_timer_set(&req->core->timers, &req->cancel_timer,
 	    req->core->now_us + REPEAT_US);
+}
+
+static void
+say_failed(const struct lk_request *req, const struct lk_cancel *cancel)
+{
+	struct lk_log_about about = { 0 };
+
+	if (req != NULL)
+		about = lk_about_request(req);
+	about.pid = cancel->backend_pid;
+	lk_log_about(&about, LK_LOG_WARNING, "a cancel could not be sent");
 }
 
 void
@@ -155,8 +197,7 @@ lk_cancel_answered(struct lk_core *core, struct lk_cancel *cancel)
 	    cancel->request);
 
 	if (cancel->failed)
-		lk_log(LK_LOG_WARNING, "a cancel could not be sent to backend "
-		    "%d", cancel->backend_pid);
+		say_failed(req, cancel);
 	if (req != NULL)
 		learn(req, cancel);
 	if (worker != NULL) {

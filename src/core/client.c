@@ -86,10 +86,29 @@ lk_client_join_group(struct lk_client *client, const char *name, size_t n)
 	client->scope = group->scope;
 }
 
+int
+lk_core_admit(struct lk_core *core, struct lk_error *error)
+{
+	uint32_t limit = core->config->limit_clients;
+
+	if (!core->is_draining && core->n_clients < limit)
+		return 0;
+	core->stats.clients_refused++;
+	if (core->is_draining)
+		lk_error_set(error, LK_ERR_CLOSING, "the daemon is shutting "
+		    "down: connect again when it is back");
+	else
+		lk_error_set(error, LK_ERR_OVERLOAD, "limits.clients (%u) "
+		    "connections are open: close some, or raise it",
+		    (unsigned)limit);
+	return -LK_E_LIMIT;
+}
+
 struct lk_client *
 lk_core_client_new(struct lk_core *core, void *conn, const struct lk_peer *peer)
 {
 	struct lk_client *client = lk_xcalloc(1, sizeof(*client));
+	struct lk_log_about about;
 
 	client->core = core;
 	client->conn = conn;
@@ -101,14 +120,24 @@ lk_core_client_new(struct lk_core *core, void *conn, const struct lk_peer *peer)
 	client->database = &core->databases[0];
 	client->since_us = core->now_us;
 	lk_list_append(&core->clients, &client->link);
+	core->n_clients++;
 	lk_list_init(&client->requests);
 	lk_list_init(&client->order);
 	lk_list_init(&client->tasks);
 	lk_list_init(&client->txs);
+	lk_list_init(&client->subscriptions);
+	lk_list_init(&client->units);
 	core->stats.clients_accepted++;
-	lk_log(LK_LOG_DEBUG, "client %llu: connected, pid %d uid %d",
-	    (unsigned long long)client->id, (int)peer->pid, (int)peer->uid);
+	about = lk_about_client(client);
+	lk_log_about(&about, LK_LOG_DEBUG, "connected: process %d of user %d",
+	    (int)peer->pid, (int)peer->uid);
 	return client;
+}
+
+uint64_t
+lk_core_client_id(const struct lk_client *client)
+{
+	return client->id;
 }
 
 /* Most connections never have one: made when first needed. */
@@ -154,8 +183,9 @@ lk_client_set_name(struct lk_client *client, const struct lk_arg *name)
 }
 
 /* Ending one may send, and so end, others: they are known by number here. */
-static void
-cancel_others(struct lk_client *client, const struct lk_request *by)
+void
+lk_client_end_requests(struct lk_client *client, const struct lk_request *by,
+    enum lk_error_kind kind, const char *text)
 {
 	struct lk_core *core = client->core;
 	struct lk_list *it, *next;
@@ -175,7 +205,7 @@ cancel_others(struct lk_client *client, const struct lk_request *by)
 		if (req == NULL || req == by)
 			continue;
 		lk_error_init(&why);
-		lk_error_set(&why, LK_ERR_CANCELED, "ended by RESET");
+		lk_error_set(&why, kind, "%s", text);
 		lk_cancel_request(req, &why, NULL);
 		lk_error_fini(&why);
 	}
@@ -189,8 +219,10 @@ cancel_others(struct lk_client *client, const struct lk_request *by)
 void
 lk_client_reset(struct lk_client *client, struct lk_request *by)
 {
-	cancel_others(client, by);
+	lk_client_end_requests(client, by, LK_ERR_CANCELED, "ended by RESET");
+	lk_unit_drop_all(client);
 	abandon_txs(client);
+	lk_subscribe_end(client);
 	client->format = (struct lk_format){ .proto = 2, .rows = LK_ROWS_MAPS };
 	client->is_blocking = client->tags_push = client->error_blobs = false;
 	client->database = &client->core->databases[0];
@@ -201,6 +233,57 @@ lk_client_reset(struct lk_client *client, struct lk_request *by)
 	leave_group(client);
 	client->scope = client->id;
 	client->core->seq++;
+}
+
+void
+lk_client_hold_back(struct lk_client *client)
+{
+	struct lk_list *it, *next;
+
+	LK_LIST_EACH(&client->requests, it, next)
+		lk_request_put_back(lk_container(it, struct lk_request,
+		    client_link));
+}
+
+void
+lk_client_go_on(struct lk_client *client)
+{
+	struct lk_list *it, *next;
+	struct lk_request *req;
+
+	LK_LIST_EACH(&client->requests, it, next) {
+		req = lk_container(it, struct lk_request, client_link);
+		if (req->state == LK_REQUEST_WAITING)
+			lk_request_todo(req);
+	}
+}
+
+void
+lk_core_client_pause(struct lk_client *client, bool is_paused)
+{
+	client->is_paused = is_paused;
+	if (is_paused) {
+		lk_client_hold_back(client);
+	} else {
+		lk_message_go_on(client);
+		lk_client_go_on(client);
+	}
+	lk_core_pump(client->core);
+}
+
+void
+lk_core_client_stalled(const struct lk_client *client)
+{
+	struct lk_log_about about = lk_about_client(client);
+	struct lk_buf who = LK_BUF_INIT;
+
+	client->core->stats.clients_stalled++;
+	lk_words_client(&who, client);
+	lk_log_about(&about, LK_LOG_WARNING, "the connection ends: %s has read "
+	    "no reply for limits.stall (%llu ms)", lk_buf_cstr(&who),
+	    (unsigned long long)
+	    (client->core->config->limit_stall_us / LK_US_PER_MS));
+	lk_buf_fini(&who);
 }
 
 static void
@@ -232,18 +315,23 @@ lk_core_client_gone(struct lk_client **clientp)
 {
 	struct lk_client *client = *clientp;
 	struct lk_core *core = client->core;
+	struct lk_log_about about = lk_about_client(client);
 
 	*clientp = NULL;
 	core->seq++;
-	lk_log(LK_LOG_DEBUG, "client %llu: gone",
-	    (unsigned long long)client->id);
+	lk_log_about(&about, LK_LOG_DEBUG, "gone after %llu requests",
+	    (unsigned long long)client->n_requests);
 	client->conn = NULL;
 	client->is_closing = true;
 	drop_requests(client);
+	lk_unit_drop_all(client);
+	lk_unit_free(&client->last_unit);
 	abandon_txs(client);
+	lk_subscribe_end(client);
 	leave_tasks(client);
 	leave_group(client);
 	lk_list_remove(&client->link);
+	core->n_clients--;
 	if (client->last_error != NULL)
 		lk_error_fini(client->last_error);
 	free(client->last_error);
@@ -252,4 +340,18 @@ lk_core_client_gone(struct lk_client **clientp)
 	free(client->null_text);
 	free(client);
 	lk_core_pump(core);
+}
+
+struct lk_client *
+lk_client_by_id(const struct lk_core *core, uint64_t id)
+{
+	struct lk_client *client;
+	struct lk_list *it;
+
+	for (it = core->clients.next; it != &core->clients; it = it->next) {
+		client = lk_container(it, struct lk_client, link);
+		if (client->id == id)
+			return client;
+	}
+	return NULL;
 }

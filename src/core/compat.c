@@ -180,24 +180,21 @@ lk_run_info(struct lk_request *req)
 {
 	struct lk_core *core = req->core;
 	struct lk_buf text = LK_BUF_INIT, out = LK_BUF_INIT;
-	const struct lk_list *it;
-	size_t n_clients = 0;
 
-	for (it = core->clients.next; it != &core->clients; it = it->next)
-		n_clients++;
 	lk_buf_printf(&text, "# Server\r\n"
 	    "lockkeeper_version:" LK_VERSION "\r\n"
 	    "redis_version:" REDIS_VERSION "\r\n"
 	    "redis_mode:standalone\r\n"
 	    "process_id:%d\r\n"
 	    "uptime_in_seconds:%llu\r\n"
-	    "\r\n# Clients\r\nconnected_clients:%zu\r\n"
+	    "\r\n# Clients\r\nconnected_clients:%u\r\n"
 	    "\r\n# Persistence\r\nloading:0\r\n"
 	    "\r\n# Stats\r\ntotal_connections_received:%llu\r\n"
 	    "total_commands_processed:%llu\r\n"
 	    "\r\n# Replication\r\nrole:master\r\n",
 	    (int)getpid(), (unsigned long long)
-	    ((core->now_us - core->start_us) / LK_US_PER_S), n_clients,
+	    ((core->now_us - core->start_us) / LK_US_PER_S),
+	    (unsigned)core->n_clients,
 	    (unsigned long long)core->stats.clients_accepted,
 	    (unsigned long long)core->stats.requests);
 	lk_enc_bulk(&out, text.data, text.len);
@@ -240,7 +237,9 @@ lk_run_client(struct lk_request *req)
 		reply_name(req);
 	else if (lk_arg_is(word, "SETNAME") && req->n_args == 2)
 		set_name(req, &req->args[1]);
-	else if (lk_arg_is(word, "SETINFO") && req->n_args == 3)
+	else if ((lk_arg_is(word, "SETINFO") && req->n_args == 3) ||
+	    ((lk_arg_is(word, "NO-EVICT") || lk_arg_is(word, "NO-TOUCH")) &&
+	    req->n_args == 2))
 		lk_request_simple(req, "OK");
 	else
 		lk_request_failf(req, LK_ERR_SYNTAX,

@@ -6,8 +6,18 @@
 #include "base/log.h"
 #include "core/internal.h"
 
+/* What is said of catalogs in one turn of the loop, and a reply more. */
+#define TURN_BYTES	(64 * 1024)
+
 /* Handles count from here, in microseconds: 2024-01-01. */
 #define HANDLE_EPOCH_US	1704067200000000ULL
+
+/* lk_core_run_timers() goes on with what there is to do. */
+static void
+begin_turn(struct lk_timer *timer)
+{
+	lk_container(timer, struct lk_core, turn_timer)->n_told_bytes = 0;
+}
 
 struct lk_core *
 lk_core_new(const struct lk_config *config, const struct lk_effects *effects,
@@ -38,9 +48,14 @@ lk_core_new(const struct lk_config *config, const struct lk_effects *effects,
 	lk_hash_init(&core->txs_by_handle);
 	lk_hash_init(&core->tags);
 	lk_hash_init(&core->groups);
+	lk_hash_init(&core->subscriptions);
 	lk_idtab_init(&core->request_ids);
+	lk_hash_init(&core->parked);
 	lk_list_init(&core->todo);
+	lk_timer_init(&core->turn_timer, begin_turn);
+	lk_list_init(&core->parks);
 	lk_graph_init(&core->graph);
+	lk_drain_init(core);
 	core->n_databases = config->n_databases;
 	core->databases = lk_xcalloc(core->n_databases,
 	    sizeof(*core->databases));
@@ -71,6 +86,8 @@ lk_core_free(struct lk_core **corep)
 	lk_hash_fini(&core->txs_by_handle);
 	lk_hash_fini(&core->tags);
 	lk_hash_fini(&core->groups);
+	lk_hash_fini(&core->subscriptions);
+	lk_hash_fini(&core->parked);
 	lk_idtab_fini(&core->request_ids);
 	lk_graph_fini(&core->graph);
 	lk_heap_fini(&core->timers);
@@ -93,6 +110,7 @@ lk_core_start(struct lk_core *core)
 		db = &core->databases[i];
 		for (k = 0; k < db->config->workers_min; k++)
 			lk_worker_start(db);
+		lk_catalog_start(db);
 	}
 }
 
@@ -124,6 +142,18 @@ has_workers(const struct lk_core *core)
 	return false;
 }
 
+static bool
+has_readers(const struct lk_core *core)
+{
+	size_t i;
+
+	for (i = 0; i < core->n_databases; i++) {
+		if (core->databases[i].is_reading)
+			return true;
+	}
+	return false;
+}
+
 void
 lk_core_stop(struct lk_core *core)
 {
@@ -131,6 +161,9 @@ lk_core_stop(struct lk_core *core)
 	uint32_t i;
 
 	core->is_stopping = true;
+	lk_timer_clear(&core->timers, &core->drain_timer);
+	for (i = 0; i < core->n_databases; i++)
+		lk_catalog_stop(&core->databases[i]);
 	for (i = 0; i < core->n_workers; i++) {
 		worker = core->workers[i];
 		if (worker == NULL || worker->state == LK_WORKER_STOPPING)
@@ -146,7 +179,9 @@ lk_core_stop(struct lk_core *core)
 bool
 lk_core_is_stopped(const struct lk_core *core)
 {
-	return core->is_stopping && !has_workers(core) && core->n_watchers == 0;
+	return core->is_stopping && !has_workers(core) &&
+	    core->n_watchers == 0 && core->n_listeners == 0 &&
+	    !has_readers(core);
 }
 
 void
@@ -178,6 +213,10 @@ lk_core_next_due_us(const struct lk_core *core)
 /*
  * Start whatever has become able to.  A loop and not recursion: finishing one
  * request frees the next, and a queue may be long.
+ *
+ * Most that is started here is done elsewhere.  What is answered at once and at
+ * length waits for the next turn when much has been said: until then others are
+ * served, and who does not read is noticed.
  */
 void
 lk_core_pump(struct lk_core *core)
@@ -187,12 +226,15 @@ lk_core_pump(struct lk_core *core)
 	if (core->is_pumping)
 		return;
 	core->is_pumping = true;
-	while (!lk_list_is_empty(&core->todo)) {
+	while (!lk_list_is_empty(&core->todo) &&
+	    core->n_told_bytes <= TURN_BYTES) {
 		req = lk_container(core->todo.next, struct lk_request,
 		    todo_link);
 		lk_list_remove(&req->todo_link);
 		lk_request_try(req);
 	}
+	if (!lk_list_is_empty(&core->todo))
+		lk_timer_set(&core->timers, &core->turn_timer, core->now_us);
 	core->is_pumping = false;
 }
 
@@ -203,24 +245,44 @@ watcher_exited(struct lk_core *core)
 	core->n_watchers--;
 }
 
-void
-lk_core_deliver(struct lk_core *core, struct lk_msg *msg)
+static struct lk_worker *
+worker_of(const struct lk_core *core, const struct lk_msg *msg)
 {
-	struct lk_worker *worker = NULL;
-	bool is_watcher = (msg->thread & LK_WATCHER_BIT) != 0;
+	lk_assert(msg->thread < core->n_workers &&
+	    core->workers[msg->thread] != NULL);
+	return core->workers[msg->thread];
+}
 
-	if (!is_watcher) {
-		lk_assert(msg->thread < core->n_workers);
-		worker = core->workers[msg->thread];
-		lk_assert(worker != NULL);
-	}
+static struct lk_database *
+database_of(const struct lk_core *core, const struct lk_msg *msg)
+{
+	return &core->databases[msg->thread & ~LK_READER_BIT];
+}
+
+static void
+thread_exited(struct lk_core *core, const struct lk_msg *msg)
+{
+	if (msg->thread & LK_WATCHER_BIT)
+		watcher_exited(core);
+	else if (msg->thread & LK_READER_BIT)
+		lk_catalog_reader_exited(database_of(core, msg));
+	else
+		lk_worker_exited(worker_of(core, msg));
+	if (core->is_stopping && !has_workers(core))
+		stop_watchers(core);
+}
+
+static void
+deliver(struct lk_core *core, struct lk_msg *msg)
+{
 	switch (msg->kind) {
 	case LK_MSG_JOB:
-		lk_worker_job_done(worker,
+		lk_worker_job_done(worker_of(core, msg),
 		    lk_container(msg, struct lk_job, msg));
 		break;
 	case LK_MSG_NOTE:
-		lk_worker_note(worker, lk_container(msg, struct lk_note, msg));
+		lk_worker_note(worker_of(core, msg),
+		    lk_container(msg, struct lk_note, msg));
 		break;
 	case LK_MSG_LOOK:
 		lk_watch_look(core->servers[msg->thread & ~LK_WATCHER_BIT],
@@ -230,16 +292,27 @@ lk_core_deliver(struct lk_core *core, struct lk_msg *msg)
 		lk_cancel_answered(core,
 		    lk_container(msg, struct lk_cancel, msg));
 		break;
-	case LK_MSG_EXITED:
-		if (is_watcher)
-			watcher_exited(core);
-		else
-			lk_worker_exited(worker);
-		if (core->is_stopping && !has_workers(core))
-			stop_watchers(core);
+	case LK_MSG_CATALOG:
+		lk_catalog_answered(database_of(core, msg),
+		    lk_container(msg, struct lk_catalog_read, msg));
 		break;
+	case LK_MSG_EXITED:
+		thread_exited(core, msg);
+		break;
+	case LK_MSG_LISTEN:
+	case LK_MSG_HEARD:
 	case LK_MSG_STOP:
-		lk_assert(!"a stop is never posted to the loop");
+		lk_assert(!"neither workers nor watchers post such a thing");
 	}
+}
+
+void
+lk_core_deliver(struct lk_core *core, struct lk_msg *msg)
+{
+	if (msg->thread & LK_LISTENER_BIT)
+		lk_channels_deliver(&core->databases[msg->thread &
+		    ~LK_LISTENER_BIT], msg);
+	else
+		deliver(core, msg);
 	lk_core_pump(core);
 }

@@ -16,7 +16,11 @@ struct envelope {
 	uint64_t	 handle;
 };
 
-static const char signs[] = "@%#~?/=!";
+static const char signs[] =
+#define LK_ENVELOPE(sign, value, help) sign
+#include "core/envelope.def"
+#undef LK_ENVELOPE
+    ;
 
 static int
 parse_number(const struct lk_arg *word, uint64_t max, uint64_t *value_out)
@@ -77,6 +81,7 @@ take_ms(struct lk_request *req, const struct lk_arg *word,
 {
 	uint64_t ms;
 
+	req->time_said = true;
 	if (parse_number(word, MAX_MS, &ms) < 0) {
 		lk_error_set(error, LK_ERR_SYNTAX,
 		    "%s takes a whole number of milliseconds",
@@ -218,6 +223,7 @@ resolve(struct lk_request *req, const struct envelope *env,
 	int rc;
 
 	req->database = req->client->database;
+	req->database_said = env->database != NULL;
 	if (env->database != NULL) {
 		rc = find_database(req, env->database, error);
 		if (rc < 0)
@@ -242,6 +248,62 @@ resolve(struct lk_request *req, const struct envelope *env,
 		req->task = NULL;
 	}
 	return rc;
+}
+
+static int
+find_verb(struct lk_request *req, const struct lk_arg *word,
+    struct lk_error *error)
+{
+	req->verb = word->data != NULL ?
+	    lk_verb_find(word->data, word->len) : NULL;
+	if (req->verb != NULL)
+		return 0;
+	lk_verb_unknown(word, error);
+	return -LK_E_INVAL;
+}
+
+/* The next element is the verb; or it is MUST, and the verb follows. */
+static int
+take_verb(struct lk_request *req, const struct lk_arg *args, size_t n_args,
+    size_t *at, struct lk_error *error)
+{
+	const struct lk_verb *must;
+	int rc = find_verb(req, &args[(*at)++], error);
+
+	if (rc < 0 || !(req->verb->flags & LK_VERB_PREFIX))
+		return rc;
+	must = req->verb;
+	req->is_must = true;
+	if (*at < n_args && find_verb(req, &args[(*at)++], error) < 0)
+		return -LK_E_INVAL;
+	if ((req->verb->flags & LK_VERB_UNIT) && req->verb->run != lk_run_unit)
+		return 0;
+	lk_error_set(error, LK_ERR_SYNTAX, "%s stands before SQL, PUBLISH "
+	    "or a verb about models: %s", must->name, must->syntax);
+	return -LK_E_INVAL;
+}
+
+struct lk_task *
+lk_envelope_task(struct lk_client *client, const struct lk_arg *args,
+    size_t n_args)
+{
+	const struct lk_arg *name = NULL;
+	const char *sign;
+	bool has_tag = false;
+	size_t i;
+
+	for (i = 0; i < n_args && (sign = sign_of(&args[i])) != NULL; i++) {
+		if (*sign == '#')
+			return NULL;
+		if (*sign == '%')
+			name = &args[i];
+		has_tag |= *sign == '@';
+	}
+	if (name == NULL)
+		return has_tag ? NULL : client->task;
+	if (name->len < 2 || name->len > MAX_TASK)
+		return NULL;
+	return lk_task_named(client, name->data + 1, name->len - 1);
 }
 
 /*
@@ -276,12 +338,9 @@ lk_envelope_parse(struct lk_request *req, const struct lk_arg *args,
 		    "the request has no verb after its envelope");
 		return -LK_E_INVAL;
 	}
-	*n_used_out = i + 1;
-	req->verb = args[i].data != NULL ?
-	    lk_verb_find(args[i].data, args[i].len) : NULL;
-	if (req->verb == NULL) {
-		lk_verb_unknown(&args[i], error);
-		return -LK_E_INVAL;
-	}
+	rc = take_verb(req, args, n_args, &i, error);
+	if (rc < 0)
+		return rc;
+	*n_used_out = i;
 	return resolve(req, &env, error);
 }

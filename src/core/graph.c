@@ -187,6 +187,18 @@ lk_graph_reduce(struct lk_graph *graph, bool with_soft)
 	return graph->n_nodes - n_moving;
 }
 
+size_t
+lk_graph_reduce_without(struct lk_graph *graph, uint32_t node, bool with_soft)
+{
+	bool was_alive = graph->nodes[node].is_alive;
+	size_t n_stuck;
+
+	lk_graph_set_alive(graph, node);
+	n_stuck = lk_graph_reduce(graph, with_soft);
+	graph->nodes[node].is_alive = was_alive;
+	return n_stuck;
+}
+
 bool
 lk_graph_is_stuck(const struct lk_graph *graph, uint32_t node)
 {
@@ -254,4 +266,21 @@ lk_graph_cycle(struct lk_graph *graph, uint32_t node, uint32_t *out,
 			    max);
 	}
 	return 0;
+}
+
+bool
+lk_graph_is_soft(const struct lk_graph *graph, uint32_t from, uint32_t to)
+{
+	const struct lk_graph_edge *edge;
+	bool waits = false;
+	uint32_t i;
+
+	lk_assert(from < graph->n_nodes && to < graph->n_nodes);
+	for (i = graph->nodes[from].first_out; i != NONE; i = edge->next_out) {
+		edge = &graph->edges[i];
+		if (edge->to == to && !edge->is_soft)
+			return false;
+		waits |= edge->to == to;
+	}
+	return waits;
 }

@@ -55,6 +55,9 @@ void	lk_graph_set_alive(struct lk_graph *graph, uint32_t node);
  * it.  Without soft edges every edge so marked is as if it were not there.
  */
 size_t	lk_graph_reduce(struct lk_graph *graph, bool with_soft);
+/* As lk_graph_reduce(), as if this node were alive. */
+size_t	lk_graph_reduce_without(struct lk_graph *graph, uint32_t node,
+	    bool with_soft);
 /* After lk_graph_reduce(): whether the node is in the residue. */
 bool	lk_graph_is_stuck(const struct lk_graph *graph, uint32_t node);
 /*
@@ -65,5 +68,8 @@ bool	lk_graph_is_stuck(const struct lk_graph *graph, uint32_t node);
  */
 size_t	lk_graph_cycle(struct lk_graph *graph, uint32_t node, uint32_t *out,
 	    size_t max);
+/* Whether from waits for to, and only by its place in a queue. */
+bool	lk_graph_is_soft(const struct lk_graph *graph, uint32_t from,
+	    uint32_t to);
 
 #endif

@@ -107,41 +107,58 @@ parse_proto(struct hello *hello, const struct lk_arg *arg,
 	return -LK_E_INVAL;
 }
 
+/* How many words an option is: its name and its values. */
+static size_t
+count_words(const struct lk_arg *option)
+{
+	return lk_arg_is(option, "AUTH") ? 3 : 2;
+}
+
+/* False when the option's value is wrong, or when there is no such option. */
+static bool
+take_option(struct hello *hello, struct lk_core *core,
+    const struct lk_arg *args, bool *known_out)
+{
+	bool fits;
+
+	*known_out = true;
+	if (lk_arg_is(&args[0], "AUTH"))
+		return true;	/* as the verb AUTH: nothing is to be proven */
+	fits = take_text(hello, core, &args[0], &args[1], known_out);
+	if (*known_out)
+		return fits;
+	*known_out = true;
+	return take_word(hello, &args[0], &args[1], known_out);
+}
+
 static int
 parse_hello(struct lk_request *req, struct hello *hello,
     struct lk_error *error)
 {
 	const struct lk_arg *args = req->args;
-	bool known, fits;
-	size_t i, first = 0;
+	size_t i, n_words, number = 0, first = 0;
+	bool known;
 
 	if (req->n_args > 0 && is_number(&args[0])) {
 		if (parse_proto(hello, &args[0], error) < 0)
 			return -LK_E_INVAL;
 		first = 1;
 	}
-	for (i = first; i < req->n_args; i += 2) {
-		if (i + 1 == req->n_args) {
+	for (i = first; i < req->n_args; i += n_words) {
+		number++;
+		n_words = count_words(&args[i]);
+		if (req->n_args - i < n_words) {
 			lk_error_set(error, LK_ERR_SYNTAX,
-			    "HELLO's last option has no value: %s",
+			    "HELLO's last option lacks a value: %s",
 			    req->verb->syntax);
 			return -LK_E_INVAL;
 		}
-		known = true;
-		fits = take_text(hello, req->core, &args[i], &args[i + 1],
-		    &known);
-		if (!known) {
-			known = true;
-			fits = take_word(hello, &args[i], &args[i + 1],
-			    &known);
-		}
-		if (fits)
+		if (take_option(hello, req->core, &args[i], &known))
 			continue;
 		lk_error_set(error, LK_ERR_SYNTAX, known ?
 		    "HELLO cannot take the value of its option %zu: %s" :
 		    "HELLO does not know its option %zu: %s",
-		    (i - first) / 2 + 1,
-		    req->verb->syntax);
+		    number, req->verb->syntax);
 		return -LK_E_INVAL;
 	}
 	return 0;
@@ -222,8 +239,10 @@ lk_hello(struct lk_request *req)
 	lk_enc_text(&out, "protocol");
 	lk_enc_int(&out, 1);
 	lk_enc_text(&out, "features");
-	lk_enc_array(&out, 1);
+	lk_enc_array(&out, 3);
 	lk_enc_text(&out, "lockwait");
+	lk_enc_text(&out, "blocking");
+	lk_enc_text(&out, "subscribe");
 	put_pair(&out, "database", client->database->config->name);
 	lk_enc_text(&out, "databases");
 	lk_enc_array(&out, core->n_databases);

@@ -1,342 +1,11 @@
 /*
- * core's own structs and the functions between its files.  All of it is the
- * loop's and is entered only through core.h.
+ * The functions between core's files.  All of it is the loop's and is entered
+ * only through core.h.
  */
 #ifndef LK_CORE_INTERNAL_H
 #define LK_CORE_INTERNAL_H
 
-#include "base/clock.h"
-#include "base/hash.h"
-#include "base/heap.h"
-#include "base/id.h"
-#include "base/list.h"
-#include "core/core.h"
-#include "core/graph.h"
-#include "resp/encode.h"
-
-/* Watchers share the thread numbers of messages with workers. */
-#define LK_WATCHER_BIT	0x80000000u
-
-/* ---- a PostgreSQL server (a running cluster) and its watcher ---- */
-
-struct lk_server {
-	struct lk_core	*core;
-	uint32_t	 index;
-	char		 id[LK_SERVER_ID_MAX];
-	bool		 has_watcher;	/* its thread runs */
-	bool		 look_is_out;
-	bool		 is_blind;	/* the last look failed */
-	bool		 wants_look;	/* soon, whatever was looked at before */
-	struct lk_look	*last;		/* the last that did not, or NULL */
-	struct lk_timer	 timer;		/* the next look */
-	double		 tokens;	/* looks that may be asked at once */
-	uint64_t	 tokens_us;	/* when tokens was true */
-	uint64_t	 looked_us;	/* when the last look was asked */
-};
-
-/* ---- databases and their workers ---- */
-
-#define LK_WORKER_STATES(X)						\
-	X(CONNECTING, "connecting")	/* no session, on its way to one */ \
-	X(IDLE, "idle")			/* in database->idle */		\
-	X(BUSY, "busy")			/* a job is in its hands */	\
-	X(PINNED, "pinned")		/* its tx is between statements */ \
-	X(CLEANING, "cleaning")		/* behind a reply, or fenced */	\
-	X(STOPPING, "stopping")		/* told to end */
-
-enum lk_worker_state {
-#define LK_STATE(symbol, word) LK_WORKER_##symbol,
-	LK_WORKER_STATES(LK_STATE)
-#undef LK_STATE
-	LK_WORKER__N,
-};
-
-struct lk_worker {
-	struct lk_list	 link;		/* in database->idle, most recent first */
-	struct lk_database *database;
-	uint32_t	 index;
-	enum lk_worker_state state;
-	struct lk_server *server;	/* NULL without a session */
-	int		 backend_pid;	/* 0 without a session */
-	struct lk_tx	*tx;		/* pinned to it, or NULL */
-	struct lk_request *request;	/* whose job is out; NULL: none, or ours */
-	bool		 has_job;
-	bool		 is_clean;	/* may serve somebody else */
-	unsigned	 n_cancels;	/* out: the fence is up while not 0 */
-	uint64_t	 since_us;	/* of state */
-	struct lk_timer	 idle_timer;
-	uint32_t	 node_number;	/* in the wait graph */
-};
-
-struct lk_database {
-	struct lk_core	*core;
-	const struct lk_config_database *config;
-	struct lk_server *server;	/* NULL until a session was open */
-	struct lk_list	 idle;		/* workers */
-	struct lk_list	 ready_autocommit; /* requests waiting for a slot */
-	struct lk_list	 ready_tx;	/* the same, first of a new tx */
-	size_t		 n_ready;
-	uint32_t	 n_workers;	/* threads that are not STOPPING */
-	uint32_t	 n_connecting;
-	uint64_t	 down_since_us;	/* 0 while a session is open */
-	struct lk_timer	 down_timer;
-	char		*down_text;	/* the server's last words, or NULL */
-	uint32_t	 node_number;	/* "any slot of it", in the wait graph */
-};
-
-/* ---- clients and tasks ---- */
-
-struct lk_client {
-	struct lk_list	 link;		/* core->clients */
-	struct lk_core	*core;
-	void		*conn;
-	uint64_t	 id;
-	struct lk_peer	 peer;
-	struct lk_format format;
-	bool		 is_blocking;	/* MODE blocking */
-	bool		 tags_push;	/* HELLO TAGS push: replies as pushes */
-	bool		 error_blobs;	/* HELLO ERRORS blob; RESP3 only */
-	bool		 is_closing;	/* QUIT or PROTO: no more requests */
-	char		*name;		/* HELLO NAME, or NULL */
-	char		*thread;	/* HELLO THREAD, or NULL */
-	char		*null_text;	/* HELLO NULL: this text means SQL NULL */
-	uint64_t	 scope;		/* of its task names */
-	struct lk_database *database;
-	struct lk_task	*task;		/* the connection's own, or NULL yet */
-	struct lk_tx	*current;	/* BEGIN HERE, or NULL */
-	struct lk_list	 requests;	/* outstanding, all */
-	struct lk_list	 order;		/* outstanding untagged, as sent */
-	struct lk_list	 tasks;		/* that it is the client of */
-	struct lk_list	 txs;		/* that it opened */
-	struct lk_error	*last_error;	/* NULL: none yet */
-	uint64_t	 since_us;
-	uint64_t	 n_requests;
-	uint32_t	 n_outstanding;	/* requests */
-};
-
-struct lk_await {
-	struct lk_list	 from_link;	/* from->awaits */
-	struct lk_list	 to_link;	/* to->awaited_by */
-	struct lk_task	*from;
-	struct lk_task	*to;
-};
-
-struct lk_task {
-	struct lk_list	 link;		/* core->tasks */
-	struct lk_hash_node node;	/* core->tasks_by_name, when named */
-	struct lk_list	 client_link;	/* client->tasks */
-	struct lk_core	*core;
-	struct lk_client *client;	/* that last used it; NULL: gone */
-	uint64_t	 id;
-	uint64_t	 scope;
-	char		*name;		/* NULL: the connection's, or one request's */
-	struct lk_list	 requests;	/* to be run, as sent: the first may be */
-	struct lk_list	 held;		/* answered, their replies not yet sent */
-	struct lk_list	 txs;		/* that it owns */
-	struct lk_list	 awaits;	/* struct lk_await by from_link */
-	struct lk_list	 awaited_by;	/* struct lk_await by to_link */
-	bool		 await_any;	/* one of awaits will do */
-	uint64_t	 await_seq;	/* core->seq when awaits last changed */
-	uint32_t	 node_number;	/* in the wait graph being built */
-};
-
-/* ---- requests ---- */
-
-#define LK_REQUEST_STATES(X)						\
-	X(WAITING, "waiting")	/* behind one of its task or tx */	\
-	X(QUEUED, "queued")	/* for a slot */			\
-	X(RUNNING, "running")	/* its job is out */			\
-	X(ENDING, "ending")	/* a victim whose tx is being rolled back */ \
-	X(HELD, "held")		/* answered; the reply waits its turn */ \
-	X(DONE, "done")
-
-enum lk_request_state {
-#define LK_STATE(symbol, word) LK_REQUEST_##symbol,
-	LK_REQUEST_STATES(LK_STATE)
-#undef LK_STATE
-	LK_REQUEST__N,
-};
-
-struct lk_verb;
-
-struct lk_request {
-	struct lk_core	*core;
-	struct lk_id	 id;
-	uint64_t	 number;	/* in order of arrival */
-	const struct lk_verb *verb;
-	enum lk_request_state state;
-	uint64_t	 seq;		/* core->seq when state last changed */
-	struct lk_client *client;	/* NULL: gone, nobody wants the reply */
-	struct lk_task	*task;
-	struct lk_tx	*tx;		/* joined, or NULL */
-	struct lk_database *database;
-	struct lk_worker *worker;	/* while RUNNING */
-	struct lk_list	 client_link, order_link, task_link, tx_link;
-	struct lk_list	 ready_link;	/* database->ready_*, while QUEUED */
-	struct lk_list	 todo_link;	/* core->todo */
-	struct lk_hash_node tag_node;	/* core->tags, when tagged */
-	char		*arena;		/* heap; what args point into; the job's
-					   while RUNNING */
-	struct lk_arg	*args;		/* after the verb; heap */
-	size_t		 n_args;
-	char		*control;	/* heap; the daemon's own text to run
-					   instead of args, or NULL */
-	char		 tag[64];
-	size_t		 n_tag;		/* 0: untagged */
-	struct lk_format format;
-	bool		 rows_said;	/* = was given */
-	bool		 tx_said;	/* # was given */
-	bool		 may_rerun;	/* ! was given */
-	bool		 is_commit;	/* sent as such: cancels come too late */
-	uint64_t	 deadline_us;	/* absolute; LK_NEVER: none */
-	uint64_t	 deadline_ms;	/* as said */
-	uint64_t	 lock_us;	/* wait for locks at most; LK_NEVER: for ever */
-	uint64_t	 arrived_us, queued_us, sent_us;
-	struct lk_timer	 deadline_timer, queue_timer, cancel_timer;
-	char		*doing;		/* verb and redacted text; heap; once sent */
-	struct lk_buf	 reply;		/* while HELD */
-	/* Ending it before its time. */
-	struct lk_error	 why;		/* is_set: what to say when it was cancelled */
-	bool		 want_look;	/* deadline passed: cancel at the next look */
-	bool		 is_victim;	/* of a verdict, and not ended yet */
-	bool		 was_reported;	/* found once; not again in this wait */
-	uint64_t	 cancel_since_us;	/* first cancel, for termination */
-	/* What the last look saw. */
-	bool		 is_waiting;
-	bool		 was_notified;	/* lockwait was pushed for waitstart */
-	uint64_t	 waited_us, wait_since_us;
-	uint64_t	 lock_due_us;	/* look again for ?ms; LK_NEVER: not */
-	char		 waitstart[40];
-	uint32_t	 node_number, reply_number;	/* in the wait graph */
-};
-
-/* ---- transactions ---- */
-
-#define LK_TX_STATES(X)							\
-	X(IDLE, "idle")		/* between statements */		\
-	X(QUEUED, "queued")	/* its first statement waits for a slot */ \
-	X(RUNNING, "running")	/* a statement is out */		\
-	X(ENDING, "ending")	/* COMMIT or ROLLBACK is out */		\
-	X(ABORTED, "aborted")	/* over on the server; the client is yet to
-				   say ROLLBACK */			\
-	X(DONE, "done")
-
-enum lk_tx_state {
-#define LK_STATE(symbol, word) LK_TX_##symbol,
-	LK_TX_STATES(LK_STATE)
-#undef LK_STATE
-	LK_TX__N,
-};
-
-struct lk_tx {
-	struct lk_list	 link;		/* core->txs */
-	struct lk_hash_node node;	/* core->txs_by_handle */
-	struct lk_list	 client_link, owner_link;
-	struct lk_core	*core;
-	uint64_t	 handle;
-	enum lk_tx_state state;
-	uint64_t	 seq;		/* core->seq when state or owner changed */
-	struct lk_client *client;	/* that opened it; NULL: gone */
-	struct lk_task	*owner;		/* NULL: SHARED */
-	bool		 is_named;	/* opened with %task, or given: only it */
-	bool		 is_failed;	/* a failed transaction block */
-	struct lk_database *database;
-	struct lk_worker *worker;	/* from its first statement */
-	const char	*begin;		/* static text of its BEGIN */
-	struct lk_list	 requests;	/* outstanding, as sent */
-	struct lk_request *victim;	/* to be answered once rolled back */
-	struct lk_error	 why;		/* ABORTED: what to say */
-	char		*doing;		/* its last statement; heap or NULL */
-	uint64_t	 begun_us, since_us;
-	uint64_t	 n_statements, n_rows;
-	bool		 is_begun;	/* BEGIN was sent with a statement */
-	bool		 wants_rollback;	/* once its worker is free */
-	struct lk_error	 expired;	/* is_set: the daemon ends it, and why */
-	struct lk_timer	 idle_timer;	/* timeouts.idle_in_transaction */
-	uint32_t	 node_number;	/* in the wait graph */
-};
-
-/* ---- deadlocks seen ---- */
-
-#define LK_DEADLOCKS_KEPT	100
-
-struct lk_deadlock {
-	uint64_t	 number;	/* 1 is the first */
-	uint64_t	 wall_ms;	/* since 1970 */
-	char		*text;
-	char		*members;
-	char		*victim;
-	const char	*action;	/* "failing", then how it ended */
-	struct lk_id	 request;
-	uint64_t	*client_ids;	/* members, to be told at its end; heap */
-	size_t		 n_clients;
-	uint64_t	 closed_us;	/* when the victim was sent */
-	uint64_t	 verdict_us, end_us;	/* durations from closed_us */
-};
-
-/* What a node of the wait graph stands for. */
-enum lk_ref_kind {
-	LK_REF_NONE,
-	LK_REF_TASK,
-	LK_REF_REQUEST,
-	LK_REF_TX,
-	LK_REF_FOREIGN,		/* struct lk_wait of somebody else's backend */
-};
-
-struct lk_ref {
-	enum lk_ref_kind kind;
-	void		*object;
-};
-
-/* Longer ones are left to PostgreSQL and to timeouts. */
-#define LK_CYCLE_MAX	1024
-
-/* A cycle in the residue, and the request to fail for it. */
-struct lk_cycle {
-	struct lk_request *req;
-	bool		 is_own_thread;	/* the essay's case */
-	uint32_t	 nodes[LK_CYCLE_MAX];
-	size_t		 n;
-};
-
-/* Counters of SHOW stats: rows of core/stats.def. */
-struct lk_stats {
-#define LK_STAT(name, help) uint64_t name;
-#include "core/stats.def"
-#undef LK_STAT
-};
-
-struct lk_core {
-	const struct lk_config *config;
-	const struct lk_effects *effects;
-	void		*ctx;
-	uint64_t	 start_us, now_us;
-	int64_t		 wall_offset_us;	/* wall clock minus now_us */
-	uint64_t	 seq;		/* grows with every change of an edge */
-	struct lk_heap	 timers;
-	struct lk_list	 clients, tasks, txs;
-	struct lk_hash	 tasks_by_name, txs_by_handle, tags, groups;
-	struct lk_idtab	 request_ids;
-	struct lk_list	 todo;		/* requests that may be able to start */
-	bool		 is_pumping;
-	bool		 is_stopping;
-	uint32_t	 n_waiting;	/* requests WAITING or QUEUED */
-	uint64_t	 next_number;	/* clients, tasks, requests, scopes */
-	uint64_t	 next_handle;
-	struct lk_database *databases;
-	size_t		 n_databases;
-	struct lk_worker **workers;	/* by thread index; NULL: free */
-	uint32_t	 n_workers;
-	struct lk_server **servers;
-	uint32_t	 n_servers;
-	uint32_t	 n_watchers;	/* threads that run */
-	struct lk_graph	 graph;
-	struct lk_ref	*refs;		/* by node number */
-	uint32_t	 cap_refs;
-	struct lk_deadlock deadlocks[LK_DEADLOCKS_KEPT];
-	uint64_t	 n_deadlocks;
-	struct lk_stats	 stats;
-};
+#include "core/state.h"
 
 /* core.c */
 void	lk_core_pump(struct lk_core *core);
@@ -345,13 +14,27 @@ uint64_t lk_core_wall_ms(const struct lk_core *core, uint64_t at_us);
 /* client.c */
 bool	lk_client_same_thread(const struct lk_client *a,
 	    const struct lk_client *b);
+/* NULL: it is gone. */
+struct lk_client *lk_client_by_id(const struct lk_core *core, uint64_t id);
 struct lk_task *lk_client_task(struct lk_client *client);
 /* An empty name is none. */
+/* Some of its requests are to be begun no more, or may be again. */
+void	lk_client_hold_back(struct lk_client *client);
+void	lk_client_go_on(struct lk_client *client);
 void	lk_client_set_name(struct lk_client *client, const struct lk_arg *name);
 /* As when it had just connected, but for `by`, the request that asks. */
 void	lk_client_reset(struct lk_client *client, struct lk_request *by);
 void	lk_client_join_group(struct lk_client *client, const char *group,
 	    size_t n);
+/* Each of its requests but `by` ends with this error, if it still can. */
+void	lk_client_end_requests(struct lk_client *client,
+	    const struct lk_request *by, enum lk_error_kind kind,
+	    const char *text);
+
+/* arrive.c */
+/* Whether a value is SQL NULL, also by what HELLO NULL has named. */
+bool	lk_client_says_null(const struct lk_client *client,
+	    const struct lk_arg *arg);
 
 /* task.c */
 struct lk_task *lk_task_new(struct lk_core *core, struct lk_client *client);
@@ -361,17 +44,30 @@ struct lk_task *lk_task_named(struct lk_client *client, const char *name,
 void	lk_task_set_client(struct lk_task *task, struct lk_client *client);
 void	lk_task_await(struct lk_task *task, bool any, struct lk_task **others,
 	    size_t n);
+/* Its next transaction is another try of one that lost so many. */
+void	lk_task_remember(struct lk_task *task, const struct lk_rounds *rounds);
+/* What its next transaction is another try of; it is that one's from now on. */
+struct lk_rounds lk_task_take_rounds(struct lk_task *task);
 /* Free it when nobody needs it any more. */
 void	lk_task_forget(struct lk_task *task);
 
 /* request.c */
 struct lk_request *lk_request_new(struct lk_client *client);
+/* If it is to be held back: out of the ready queue, to be tried again later. */
+void	lk_request_put_back(struct lk_request *req);
+/* Where it waits for a lock, running or parked; else NULL. */
+struct lk_server *lk_request_server(const struct lk_request *req);
+/* What is left of its ?ms in a wait that has lasted so long; LK_NEVER: it may
+ * wait for ever. */
+uint64_t lk_request_lock_left(const struct lk_request *req, uint64_t waited_us);
 /* From here on lk_request_by_tag() finds it. */
 void	lk_request_take_tag(struct lk_request *req);
 void	lk_request_set_state(struct lk_request *req,
 	    enum lk_request_state state);
 void	lk_request_todo(struct lk_request *req);
 void	lk_request_try(struct lk_request *req);
+/* Its verb, if that may be said now. */
+void	lk_request_run(struct lk_request *req);
 void	lk_request_join(struct lk_request *req, struct lk_tx *tx);
 /* One of these ends a request; the pointer is dead after. */
 void	lk_request_reply(struct lk_request *req, struct lk_buf *value);
@@ -388,6 +84,10 @@ struct lk_request *lk_request_by_tag(struct lk_client *client, const char *tag,
 /* envelope.c */
 int	lk_envelope_parse(struct lk_request *req, const struct lk_arg *args,
 	    size_t n_args, size_t *n_used_out, struct lk_error *error);
+/* Whose a request is that was refused, by its words; NULL: no lasting task's,
+ * or it was for a transaction.  The caller forgets it. */
+struct lk_task *lk_envelope_task(struct lk_client *client,
+	    const struct lk_arg *args, size_t n_args);
 
 /* tx.c */
 struct lk_tx *lk_tx_new(struct lk_client *client, struct lk_task *owner,
@@ -399,10 +99,21 @@ bool	lk_tx_may_use(const struct lk_tx *tx, const struct lk_client *client,
 	    const struct lk_task *task, bool task_said);
 /* Its client is gone: cancel and roll back. */
 void	lk_tx_abandon(struct lk_tx *tx);
+/* Whether the request is in none; then it has failed for that. */
+bool	lk_tx_is_missing(struct lk_request *req);
+/* Whether the request's is aborted; then it has failed for that. */
+bool	lk_tx_refuses(struct lk_request *req);
 /* The server has ended it without the client's word. */
 void	lk_tx_abort(struct lk_tx *tx, struct lk_error *why);
-/* End it against its client's will: TXEXPIRED, with this text. */
-void	lk_tx_expire(struct lk_tx *tx, const char *text);
+/* End it against its client's will, who is told this kind and why. */
+void	lk_tx_expire(struct lk_tx *tx, enum lk_error_kind kind,
+	    const char *why);
+/* The same for one that held a session and was idle for longer than that key
+ * allows; also says what else, text that begins with a space or is empty. */
+void	lk_tx_expire_idle(struct lk_tx *tx, const char *key,
+	    uint64_t patience_us, const char *also);
+/* By its state, and by the timeouts of idle transactions as they are by now. */
+void	lk_tx_set_idle_timer(struct lk_tx *tx);
 /* Over: whatever is still queued in it gets NOTX.  Frees it. */
 void	lk_tx_done(struct lk_tx *tx);
 void	lk_tx_rollback(struct lk_tx *tx);
@@ -418,14 +129,119 @@ struct lk_database *lk_database_named(struct lk_core *core,
 	    const struct lk_arg *name);
 /* Wait for a slot: state becomes QUEUED. */
 void	lk_database_enqueue(struct lk_database *db, struct lk_request *req);
+/* Likewise, in the place of its arrival; lk_database_serve() is to follow. */
+void	lk_database_enqueue_again(struct lk_database *db,
+	    struct lk_request *req);
+/* Hand the queue to whatever slots there are. */
+void	lk_database_serve(struct lk_database *db);
+/* All slots are taken, and more are wanted. */
+bool	lk_database_is_short(const struct lk_database *db);
 /* CONNLOST: no session can be opened, and the server's words for why. */
 void	lk_database_say_down(const struct lk_database *db,
 	    struct lk_error *error);
 void	lk_database_dequeue(struct lk_request *req);
+/* Whether its reserve has a worker left that could be opened. */
+bool	lk_database_may_lend(const struct lk_database *db);
+/* A reserve worker is started for this QUEUED request; false: it cannot be. */
+bool	lk_database_lend(struct lk_request *req);
+/* One for the reserve could not be opened: those it was for wait as before. */
+void	lk_database_cannot_lend(struct lk_database *db);
+/* As many workers as the config wants by now. */
+void	lk_database_resize(struct lk_database *db);
 void	lk_database_dispatch(struct lk_database *db);
+
+/* No session could be opened for so long that nobody is to wait for one. */
+bool	lk_database_is_given_up(const struct lk_database *db);
+
+/* catalog.c */
+void	lk_catalog_init(struct lk_database *db);
+void	lk_catalog_fini(struct lk_database *db);
+void	lk_catalog_start(struct lk_database *db);
+void	lk_catalog_stop(struct lk_database *db);
+/* The snapshot in force, or NULL; one that is old is read anew, since it is in
+ * use. */
+struct lk_catalog *lk_catalog_use(struct lk_database *db);
+/* The request needs a snapshot, or a newer one than is in force: it is tried
+ * again (lk_request_todo()) when one has been read, and may find in that what
+ * it needs or ask once more.  False: the one in force was read after the
+ * request came and the last statement of its task was over, so what it does not
+ * know does not exist. */
+bool	lk_catalog_await(struct lk_request *req);
+/* The same for who only wants to see it: false also when the one in force is
+ * not in doubt and is less than a second old. */
+bool	lk_catalog_await_recent(struct lk_request *req);
+/* It no longer is WAITING, and so for nothing of the catalog. */
+void	lk_catalog_leave(struct lk_request *req);
+/* Ends a request that has waited for too long; or all that wait. */
+void	lk_catalog_time_out(struct lk_request *req);
+void	lk_catalog_give_up(struct lk_database *db);
+/* The server has said that something is not as the snapshot has it, or somebody
+ * that it may not be: read it anew, soon. */
+void	lk_catalog_doubt(struct lk_database *db);
+/* A session could be opened again. */
+void	lk_catalog_reachable(struct lk_database *db);
+void	lk_catalog_answered(struct lk_database *db,
+	    struct lk_catalog_read *read);
+void	lk_catalog_reader_exited(struct lk_database *db);
+
+/* channel.c: which channels are to be listened to, and by whom */
+void	lk_channels_init(struct lk_channels *channels);
+void	lk_channels_fini(struct lk_channels *channels);
+/* NULL: nobody wants it. */
+struct lk_channel *lk_channel_find(const struct lk_database *db,
+	    const char *name, size_t n);
+/* Found or made; lk_channel_settle() is to follow. */
+struct lk_channel *lk_channel_get(struct lk_database *db, const char *name,
+	    size_t n);
+/* Its subscriptions are others than before: frees it where nobody wants it.
+ * Then lk_channels_serve() is to follow. */
+void	lk_channel_settle(struct lk_channel *channel);
+/* Start or stop the listener, or tell it what is new. */
+void	lk_channels_serve(struct lk_database *db);
+/* CONNLOST: no session listens, and the server's words for why. */
+void	lk_channels_say_down(const struct lk_database *db,
+	    struct lk_error *error);
+/* Mail from the listener; takes msg. */
+void	lk_channels_deliver(struct lk_database *db, struct lk_msg *msg);
+
+/* subscribe.c: the verbs, and who is subscribed */
+void	lk_run_subscribe(struct lk_request *req);
+void	lk_run_unsubscribe(struct lk_request *req);
+void	lk_run_publish(struct lk_request *req);
+/* Of its arguments; false: it has failed, since they name no channel. */
+bool	lk_publish_plan(struct lk_request *req, struct lk_plan *plan);
+/* LISTENING: it may have got what it waits for. */
+void	lk_subscribe_try(struct lk_request *req);
+/* Its turn has come: what it asks for is in force, and out says so. */
+void	lk_subscribe_confirm(struct lk_request *req, struct lk_buf *out);
+/* What it asks for and has not got, it does not want any more. */
+void	lk_subscribe_leave(struct lk_request *req);
+/* All that the client has. */
+void	lk_subscribe_end(struct lk_client *client);
+/* Redis's subscriber mode: RESP2 does not tell replies from messages, so little
+ * else goes there.  And fails a request that does not. */
+bool	lk_subscribe_is_mode(const struct lk_client *client);
+bool	lk_subscribe_refuses(struct lk_request *req);
+/* The server has refused the channel to those who ask for it; or it is listened
+ * to from now on. */
+void	lk_subscribe_refused(struct lk_channel *channel,
+	    const struct lk_error *why);
+void	lk_subscribe_listened(struct lk_channel *channel);
+
+/* message.c: what subscribers hear */
+void	lk_message_heard(struct lk_database *db, const struct lk_heard *heard);
+/* The channel was not listened to for a while. */
+void	lk_message_lost(struct lk_subscription *sub);
+/* The client, or any of them, has missed something: tell it once it reads. */
+void	lk_message_go_on(struct lk_client *client);
+void	lk_message_tell_missed(struct lk_core *core);
 
 /* worker.c */
 struct lk_worker *lk_worker_start(struct lk_database *db);
+/* End it: idle and not needed any more. */
+void	lk_worker_retire(struct lk_worker *worker);
+/* Idle: how long it may stay so. */
+void	lk_worker_set_idle_timer(struct lk_worker *worker);
 void	lk_worker_set_state(struct lk_worker *worker,
 	    enum lk_worker_state state);
 bool	lk_worker_is_free(const struct lk_worker *worker);
@@ -446,46 +262,212 @@ struct lk_worker *lk_worker_by_pid(const struct lk_server *server, int pid);
  */
 void	lk_cancel_request(struct lk_request *req, struct lk_error *why,
 	    const struct lk_wait *wait);
+/* Whether it is by our cancel that the statement failed. */
+bool	lk_cancel_has_hit(const struct lk_request *req,
+	    const struct lk_item *item);
 /* A failed statement's error: ours when the server's word is our cancel. */
 struct lk_error *lk_cancel_reason(struct lk_request *req,
 	    struct lk_item *item);
 void	lk_cancel_answered(struct lk_core *core, struct lk_cancel *cancel);
 void	lk_cancel_timer_init(struct lk_request *req);
 
-/* watch.c */
+/* server.c */
 struct lk_server *lk_server_get(struct lk_core *core, const char *id,
 	    struct lk_database *database);
 void	lk_server_free(struct lk_server **server);
+/* A session of ours has ended; and whether one of this pid has since the last
+ * look was asked, which saw it as it was before. */
+void	lk_server_note_gone(struct lk_server *server, int pid);
+bool	lk_server_is_gone(const struct lk_server *server, int pid);
+/* Those that had ended when this look was asked. */
+void	lk_server_forget_gone(struct lk_server *server,
+	    const struct lk_look *look);
 /* Whether its watcher can be asked to look and to cancel. */
 bool	lk_server_is_watched(const struct lk_server *server);
+const struct lk_wait *lk_look_find(const struct lk_look *look, int pid);
+/* Who waits so, running or parked; NULL: another program's session. */
+const struct lk_request *lk_wait_request(const struct lk_server *server,
+	    const struct lk_wait *wait);
+/* The lock wait of a request, as its server's last look saw it, or NULL. */
+const struct lk_wait *lk_request_wait(const struct lk_request *req);
+const struct lk_backend *lk_look_backend(const struct lk_look *look, int pid);
+
+/* watch.c */
+void	lk_watch_init(struct lk_server *server);
 /* A statement went out, or an edge changed: see that a look comes. */
 void	lk_watch_statement(struct lk_request *req);
 void	lk_watch_now(struct lk_server *server);
+/* Somebody waits for a lock without a session that a look could see: what he
+ * waits for may come to wait for him, so looks go on. */
+void	lk_watch_parked(struct lk_server *server);
+/* Somebody waits for it: its client is to take its replies, or to go. */
+void	lk_watch_drop_stalled(struct lk_tx *tx);
 void	lk_watch_soon(struct lk_server *server, uint64_t due_us);
 void	lk_watch_all_soon(struct lk_core *core);
-/* A request waits for a slot. */
+/* A request waits for a slot, or a worker has come to stand still. */
 void	lk_watch_queue(struct lk_database *db);
+/* By the graph as it is reduced: read again what a proof needs read again. */
+bool	lk_watch_confirm(struct lk_core *core);
 void	lk_watch_look(struct lk_server *server, struct lk_look *look);
-const struct lk_wait *lk_look_find(const struct lk_look *look, int pid);
-const struct lk_backend *lk_look_backend(const struct lk_look *look, int pid);
+
+/* park.c: waiting for a lock without a slot */
+/* Whether the statement may be run again from the start, by who sent it and
+ * by config.replay. */
+bool	lk_park_may_rerun(const struct lk_request *req);
+/* Before it gets a slot: if an equal statement is parked, wait with it. */
+bool	lk_park_join(struct lk_request *req);
+/* The same of one statement of a unit. */
+bool	lk_park_may_rerun_verb(const struct lk_core *core,
+	    const struct lk_unit_verb *verb);
+/* Whether it may be run again, and it is known whose end it is to wait for. */
+bool	lk_park_can(const struct lk_request *req);
+/* Cancel it, to be run again once the holder of what it waits for has ended. */
+void	lk_park_begin(struct lk_request *req);
+/* The cancel of lk_park_begin() is for nothing, or for something else. */
+void	lk_park_give_up(struct lk_request *req);
+/* It has been cancelled: nothing of it remains on the server. */
+void	lk_park_arrive(struct lk_request *req, struct lk_item *item);
+/* Out of the park; the caller changes its state. */
+void	lk_park_leave(struct lk_request *req);
+/* The wait that a PARKED request was in, as of now. */
+const struct lk_wait *lk_park_wait(struct lk_request *req);
+/* PARKED: its own timer. */
+void	lk_park_time_out(struct lk_request *req);
+/* Send it once more, to see on the server whether and for whom it waits. */
+void	lk_park_prove(struct lk_request *req);
+/* The transaction has let go of locks, some or all. */
+void	lk_park_release(struct lk_tx *tx);
+/* Whether anybody is parked behind a holder on this server. */
+bool	lk_park_is_used(const struct lk_server *server);
+void	lk_park_init(struct lk_request *req);
+/* Who holds, in the end, what a wait waits for. */
+struct lk_park_holder {
+	struct lk_tx	*tx;		/* one of ours; NULL: */
+	int		 pid;		/* this backend; 0: */
+	const char	*gid;		/* this prepared transaction, */
+	uint64_t	 age_us;	/* which was prepared so long ago */
+};
+/* The wait of a statement of ours, as the last look saw it; NULL: none that
+ * could be named to the server. */
+const struct lk_wait *lk_park_wait_of(const struct lk_request *req);
+bool	lk_park_find_holder(const struct lk_server *server,
+	    const struct lk_wait *wait, struct lk_park_holder *holder);
+bool	lk_park_is_of(const struct lk_park *park,
+	    const struct lk_server *server,
+	    const struct lk_park_holder *holder);
+struct lk_park *lk_park_get(struct lk_server *server,
+	    const struct lk_park_holder *holder);
+/* As lk_park_begin(), when its wait and that one's holder are known. */
+void	lk_park_behind(struct lk_request *req, const struct lk_wait *wait,
+	    const struct lk_park_holder *holder);
+/* The request that has this link in park->requests or park->coming. */
+struct lk_request *lk_park_at(struct lk_list *link);
+/* Back into the ready queue, which the caller is to serve. */
+void	lk_park_requeue(struct lk_request *req);
+/* All that are in it; frees it. */
+void	lk_park_release_all(struct lk_park *park);
+void	lk_park_free_if_empty(struct lk_park *park);
+
+/* sentinel.c: of those who wait for somebody else's transaction, who does so on
+ * the server; and after each look, who is to be parked */
+struct lk_request *lk_sentinel_of(const struct lk_park *park);
+/* It is none any more; nobody takes its place. */
+void	lk_sentinel_resign(struct lk_request *req);
+/* The statement that waits for all others is over. */
+void	lk_sentinel_gone(struct lk_request *req, bool has_waited);
+/* Somebody is parked: the others may want another lock than the sentinel. */
+void	lk_sentinel_probe_later(struct lk_park *park);
+/* A park's probe_timer: send one to see whether it still has to wait. */
+void	lk_sentinel_probe(struct lk_timer *timer);
+/* A statement that kept its slot has been carried out: if it was to see whether
+ * it still had to wait, it had not, and the others may not have to either. */
+void	lk_sentinel_probe_through(const struct lk_request *req);
+/* After a look: who is to wait without a slot from now on. */
+void	lk_sentinel_look(struct lk_server *server);
+
+/* holder.c */
+/* After each look: who holds up others, and whether that has to end. */
+void	lk_holder_look(struct lk_server *server);
+/* When a look is due because this transaction, or NULL, is idle. */
+uint64_t lk_holder_due(const struct lk_server *server, const struct lk_tx *tx);
+void	lk_holder_forget(struct lk_server *server);
+
+/* suspect.c: what looks bad and is no proof; false: nothing does */
+bool	lk_suspect_wait(struct lk_buf *out, const struct lk_server *server,
+	    const struct lk_wait *wait, const struct lk_client *viewer);
+/* Of one at the end of a chain; waiter: for whom, or NULL. */
+bool	lk_suspect_root(struct lk_buf *out, const struct lk_server *server,
+	    const struct lk_blocker *root, const struct lk_client *waiter,
+	    const struct lk_client *viewer);
+/* The lowest pid's in a cycle of other programs that wait leads to, or NULL. */
+const struct lk_wait *lk_suspect_cycle(const struct lk_server *server,
+	    const struct lk_wait *wait);
+void	lk_suspect_put_cycle(struct lk_buf *out,
+	    const struct lk_server *server, const struct lk_wait *first);
+bool	lk_suspect_slots(struct lk_buf *out, const struct lk_database *db);
 
 /* deadlock.c */
-void	lk_deadlock_search(struct lk_server *server);
-/* The victim has its reply: it failed, or what it waited for came after all. */
-void	lk_deadlock_ended(struct lk_request *req, bool failed);
+/* Whether one was found; how it ends is then on its way. */
+bool	lk_deadlock_search(struct lk_server *server);
+
+/* report.c: the story of a deadlock */
+/* Whose the node is; NULL: no client's of ours, or one that is gone. */
+struct lk_client *lk_ref_client(const struct lk_ref *ref);
+/* Who is part of it, and all of it, in words. */
+void	lk_report_members(struct lk_buf *out, const struct lk_server *server,
+	    const struct lk_cycle *cycle);
+void	lk_report_text(struct lk_buf *out, const struct lk_cycle *cycle,
+	    struct lk_buf *members);
+/* For SHOW deadlocks and the log; action says what is done. */
+struct lk_deadlock *lk_report_record(struct lk_server *server,
+	    const struct lk_cycle *cycle, const char *text,
+	    const char *members, const char *action);
+/* By the push. */
+void	lk_report_tell(struct lk_core *core, const struct lk_deadlock *entry);
+enum lk_deadlock_end {
+	LK_DEADLOCK_FAILED,	/* the victim has its error */
+	LK_DEADLOCK_DISSOLVED,	/* what it waited for came after all */
+	LK_DEADLOCK_REPLAYED,	/* it waits to be run again, and nobody lost */
+};
+void	lk_deadlock_ended(struct lk_request *req, enum lk_deadlock_end end);
+/* One to which a reserve worker was to be lent waits for it no more. */
+void	lk_deadlock_lent(struct lk_request *req, const char *action);
 void	lk_deadlock_fini(struct lk_deadlock *deadlock);
 
 /* victim.c */
-bool	lk_victim_find(struct lk_server *server, struct lk_cycle *cycle);
+bool	lk_victim_find(struct lk_server *server, const struct lk_look *at,
+	    bool with_soft, struct lk_cycle *cycle);
+/* A statement of that residue whose being run again later would end the
+ * deadlock without a victim, or NULL. */
+struct lk_request *lk_victim_to_replay(struct lk_server *server,
+	    const struct lk_cycle *cycle);
+/* Likewise a unit whose next try would; the one to be failed when it is one
+ * itself, else one that has not lost often. */
+struct lk_request *lk_victim_to_retry(struct lk_server *server,
+	    const struct lk_cycle *cycle);
 
-/* waits.c: the wait graph of one look, in core->graph and core->refs */
-void	lk_waits_build(struct lk_core *core, const struct lk_server *server);
+/* waits.c: the wait graph, in core->graph and core->refs */
+/*
+ * As it was at the instant of that look, a server's last; or, with NULL, as if
+ * all that was seen last had been in force at once, which proves nothing.
+ */
+void	lk_waits_build(struct lk_core *core, const struct lk_look *at);
+/* Whether a wait of this server's is in the residue of the last reduction. */
+bool	lk_waits_are_stuck(const struct lk_server *server);
+/* Pids of those in the residue whose soft blockers are unconfirmed; heap. */
+uint32_t *lk_waits_to_ask(const struct lk_server *server, size_t *n_out);
 
 /* words.c: the same story everywhere */
+/* What others see of a statement, in bytes. */
+#define LK_DOING_MAX	200
 void	lk_words_task(struct lk_buf *out, const struct lk_task *task);
 void	lk_words_client(struct lk_buf *out, const struct lk_client *client);
 void	lk_words_doing(struct lk_buf *out, const struct lk_request *req,
 	    const struct lk_client *viewer);
+/* A unit's verbs, likewise. */
+void	lk_words_unit(struct lk_buf *out, const struct lk_unit *unit);
+/* "DEADLOCK 40P01 ..." */
+char	*lk_words_error(const struct lk_error *error);
 /* What req->doing is to say: the verb, and the text without its literals. */
 void	lk_words_statement(struct lk_buf *out, const struct lk_request *req);
 void	lk_words_tx(struct lk_buf *out, const struct lk_tx *tx,
@@ -494,18 +476,61 @@ void	lk_words_blocker(struct lk_buf *out, const struct lk_server *server,
 	    const struct lk_blocker *blocker, const struct lk_client *viewer);
 const struct lk_blocker *lk_words_root(const struct lk_server *server,
 	    const struct lk_wait *wait);
+/* How many of its blockers, from the first, lead to who holds it up: who only
+ * stands before it is behind the same. */
+size_t	lk_words_n_holders(const struct lk_wait *wait);
+/* The same of one that blocks: itself, when it waits for nobody. */
+const struct lk_blocker *lk_words_root_of(const struct lk_server *server,
+	    const struct lk_blocker *blocker);
+/* Who waits, how long so far, for what. */
+void	lk_words_waiter(struct lk_buf *out, const struct lk_server *server,
+	    const struct lk_wait *wait, const struct lk_client *viewer);
 void	lk_words_blockers(struct lk_buf *out, const struct lk_server *server,
 	    const struct lk_wait *wait, const struct lk_client *viewer);
 void	lk_words_slots(struct lk_buf *out, const struct lk_database *db,
 	    const struct lk_client *viewer);
+/* "lock", for how long, for what, and who holds it. */
+void	lk_words_lock(struct lk_buf *out, const struct lk_server *server,
+	    const struct lk_wait *wait, const struct lk_client *viewer);
+/* LOCKTIMEOUT, and who held what. */
+void	lk_words_lock_timeout(struct lk_error *why,
+	    const struct lk_request *req, const struct lk_server *server,
+	    const struct lk_wait *wait);
+/* What a request that is not sent yet waits for. */
+void	lk_words_queue(struct lk_buf *out, const struct lk_request *req);
 bool	lk_words_may_see(const struct lk_client *viewer,
 	    const struct lk_client *client);
 
 /* push.c */
 void	lk_push_lockwait(struct lk_request *req, const struct lk_wait *wait);
+void	lk_push_blocking(const struct lk_tx *tx, const struct lk_server *server,
+	    const struct lk_holder *holder);
 void	lk_push_txexpired(const struct lk_tx *tx);
+void	lk_push_closing(struct lk_client *client, uint64_t patience_us);
+/* Of the channels of that database that have_missed something. */
+void	lk_push_missed(struct lk_client *client, const struct lk_database *db);
 void	lk_push_deadlock(struct lk_client *client, const char *text,
 	    const char *members);
+
+/* record.c: what core says to the log */
+struct lk_log_about lk_about_client(const struct lk_client *client);
+struct lk_log_about lk_about_tx(const struct lk_tx *tx);
+struct lk_log_about lk_about_request(const struct lk_request *req);
+struct lk_log_about lk_about_worker(const struct lk_worker *worker);
+void	lk_record_received(const struct lk_request *req);
+/* The server has answered, after its worker had it for run_us. */
+void	lk_record_answered(struct lk_request *req, uint64_t run_us);
+/* Its reply is ready: was it slow? */
+void	lk_record_slow(const struct lk_request *req);
+/* The daemon ended it, and why; says so when it is a limit that has passed. */
+void	lk_record_timeout(const struct lk_request *req,
+	    const struct lk_error *why);
+void	lk_record_failure(const struct lk_request *req,
+	    const struct lk_error *error);
+void	lk_record_verdict(const struct lk_request *req,
+	    const struct lk_deadlock *deadlock);
+void	lk_record_deadlock_end(const struct lk_request *req,
+	    const struct lk_deadlock *deadlock);
 
 /* show.c */
 void	lk_show(struct lk_request *req);
@@ -522,6 +547,12 @@ enum {
 	LK_VERB_NO_DEADLINE = 4, /* timeouts.statement is not for it */
 	LK_VERB_PARAMS = 8,	/* arguments from the second on are values */
 	LK_VERB_ALWAYS = 16,	/* never OVERLOAD: it makes room */
+	LK_VERB_SUBSCRIBER = 32, /* also for a subscriber on RESP2 */
+	LK_VERB_LONG = 64,	/* its reply may be: not for who reads none */
+	LK_VERB_UNIT = 128,	/* may stand between MULTI and EXEC */
+	LK_VERB_PAST_UNIT = 256, /* is carried out there, and not queued */
+	LK_VERB_PREFIX = 512,	/* no verb itself: one follows it */
+	LK_VERB_WORK = 1024,	/* as LK_VERB_TX, a statement; but in no tx */
 };
 
 struct lk_verb {
@@ -530,7 +561,118 @@ struct lk_verb {
 	unsigned	 flags;
 	void		(*run)(struct lk_request *req);
 	const char	*syntax, *summary;
+	enum lk_orm_verb orm;	/* where run is lk_run_orm() */
 };
+
+/* Send it in its transaction, or queue for that's or for any slot. */
+void	lk_run_statement(struct lk_request *req);
+
+/* orm.c: the verbs about models */
+void	lk_run_orm(struct lk_request *req);
+/*
+ * Its plan: of that verb with the arguments from the first-th on.  False: it
+ * waits for a newer catalog, and its verb is run again then, or it has failed.
+ */
+bool	lk_orm_compile(struct lk_request *req, enum lk_orm_verb verb,
+	    size_t first);
+/* Whether it waits for a newer snapshot, since the compiler has refused it so. */
+bool	lk_orm_awaits_newer(struct lk_request *req, int rc);
+/* What its worker is to run, once it has a plan. */
+void	lk_orm_fill(struct lk_item *item, const struct lk_plan *plan);
+/*
+ * Say more of why it failed.  True: the catalog is not what it was compiled
+ * for, and is to be read again.
+ */
+bool	lk_orm_explain(struct lk_database *db, const struct lk_plan *plan,
+	    struct lk_error *error);
+/* Nothing was done, and nobody has asked for its end. */
+bool	lk_orm_may_go_back(const struct lk_request *req);
+/*
+ * Its job has come back.  True: it is to be tried again from the start, since
+ * the catalog is not what it was compiled for.
+ */
+bool	lk_orm_goes_back(struct lk_request *req, struct lk_item *item);
+/* Let go of the plan, if there is one. */
+void	lk_orm_forget(struct lk_request *req);
+
+/* unit.c: from MULTI to EXEC */
+void	lk_run_multi(struct lk_request *req);
+void	lk_run_unit(struct lk_request *req);
+void	lk_run_discard(struct lk_request *req);
+/* Of MULTI or UNIT. */
+int	lk_unit_take_options(struct lk_unit *unit,
+	    const struct lk_request *req, struct lk_error *error);
+/*
+ * It fails: the unit that it was for, if any, by the order of its task's
+ * requests, is not to be carried out.
+ */
+void	lk_unit_note_failure(const struct lk_request *req,
+	    struct lk_task *task, const struct lk_error *error);
+/* Of a task's queue it becomes EXEC's. */
+void	lk_unit_take_out(struct lk_unit *unit);
+void	lk_unit_forget_verbs(struct lk_unit *unit);
+void	lk_unit_free(struct lk_unit **unit);
+/* The client's that wait for their EXEC. */
+void	lk_unit_drop_all(struct lk_client *client);
+
+/* queue.c: the verbs of a unit */
+/* Whether the request, whose turn it is, is to be queued in a unit. */
+bool	lk_unit_takes(const struct lk_request *req);
+/* Queue it, or say why not; or it waits for the catalog. */
+void	lk_unit_queue(struct lk_request *req);
+/* The i-th verb, against the snapshot in force. */
+int	lk_unit_compile(struct lk_unit *unit, size_t i,
+	    struct lk_format format, const char *null_text,
+	    struct lk_error *error);
+/* Of the reply to the i-th verb: the form that it said, else EXEC's. */
+struct lk_format lk_unit_format(const struct lk_request *req, size_t i);
+struct lk_job *lk_unit_job(struct lk_request *req);
+/* What the job had of the unit's. */
+void	lk_unit_take_back(struct lk_request *req, struct lk_job *job);
+
+/* exec.c: units being carried out */
+void	lk_run_exec(struct lk_request *req);
+/* The job has come back, and is not to be parked. */
+void	lk_exec_done(struct lk_request *req, struct lk_job *job);
+/* RETRYING, and its time has come. */
+void	lk_exec_try_again(struct lk_request *req);
+/* One more try was given up, for that reason. */
+void	lk_exec_note_try(struct lk_request *req, const struct lk_error *why);
+/* Whether it may be run again from the start when it loses a deadlock. */
+bool	lk_exec_may_replay(const struct lk_request *req);
+/* It fails: for SHOW unit. */
+void	lk_exec_note_failure(struct lk_request *req,
+	    const struct lk_error *error);
+/* The request is no more: keep its unit for SHOW. */
+void	lk_exec_end(struct lk_request *req);
+
+/* cursor.c: OPEN, FETCH, CLOSE */
+void	lk_run_open(struct lk_request *req);
+void	lk_run_fetch(struct lk_request *req);
+void	lk_run_close(struct lk_request *req);
+/* A new transaction has no cursor and no savepoint; one that ends, neither. */
+void	lk_cursor_init(struct lk_tx *tx);
+void	lk_cursor_fini(struct lk_tx *tx);
+/* A statement in a transaction has come back: what it has changed.  Writes the
+ * reply where that is not what the worker made. */
+void	lk_cursor_note(struct lk_request *req, struct lk_item *item);
+/* What stands behind the verb that opens, fetches or closes one. */
+void	lk_cursor_words(struct lk_buf *out, const struct lk_request *req);
+
+/* drain.c */
+void	lk_drain_init(struct lk_core *core);
+/* Fails the request with CLOSING when it would begin something new. */
+bool	lk_drain_refuses(struct lk_request *req);
+
+/* models.c: what the catalog knows */
+void	lk_run_models(struct lk_request *req);
+void	lk_run_describe(struct lk_request *req);
+void	lk_run_types(struct lk_request *req);
+
+/* admin.c: what administrators ask */
+void	lk_run_kill(struct lk_request *req);
+void	lk_run_reload(struct lk_request *req);
+void	lk_run_shutdown(struct lk_request *req);
 
 /* compat.c: what ready Redis clients send */
 void	lk_run_command(struct lk_request *req);
@@ -541,14 +683,20 @@ void	lk_run_auth(struct lk_request *req);
 void	lk_run_use(struct lk_request *req);
 void	lk_run_reset(struct lk_request *req);
 
+/* Whether it is one of those that take a session's time. */
+bool	lk_verb_is_statement(const struct lk_verb *verb);
+/* How many words of args name an isolation level; 0: they are others. */
+size_t	lk_isolation_take(const struct lk_arg *args, size_t n,
+	    const char **begin_out);
+
 size_t	lk_verb_count(void);
 const struct lk_verb *lk_verb_at(size_t i);	/* NULL: past the last */
 const struct lk_verb *lk_verb_find(const char *name, size_t n);
 void	lk_verb_unknown(const struct lk_arg *word, struct lk_error *error);
-bool	lk_arg_is(const struct lk_arg *arg, const char *word);
 int	lk_parse_handle(const struct lk_arg *arg, uint64_t *handle_out);
 const char *lk_request_state_word(enum lk_request_state state);
 const char *lk_tx_state_word(enum lk_tx_state state);
 const char *lk_worker_state_word(enum lk_worker_state state);
+const char *lk_listener_state_word(enum lk_listener_state state);
 
 #endif

@@ -6,6 +6,8 @@
 
 /* A new transaction lets autocommit work pass for so long, and no longer. */
 #define NEW_TX_PENALTY_US	(100 * LK_US_PER_MS)
+/* How long the reserve rests when a session for it could not be opened. */
+#define LEND_AGAIN_US		LK_US_PER_S
 
 void
 lk_database_say_down(const struct lk_database *db, struct lk_error *error)
@@ -29,8 +31,8 @@ fail_ready(struct lk_database *db, struct lk_list *ready)
 	}
 }
 
-static bool
-is_given_up(const struct lk_database *db)
+bool
+lk_database_is_given_up(const struct lk_database *db)
 {
 	uint64_t patience = db->core->config->timeout_connect_us;
 
@@ -44,8 +46,10 @@ down_for_long(struct lk_timer *timer)
 	struct lk_database *db = lk_container(timer, struct lk_database,
 	    down_timer);
 
+	fail_ready(db, &db->ready_lent);
 	fail_ready(db, &db->ready_autocommit);
 	fail_ready(db, &db->ready_tx);
+	lk_catalog_give_up(db);
 }
 
 void
@@ -57,13 +61,18 @@ lk_database_init(struct lk_database *db, struct lk_core *core,
 	lk_list_init(&db->idle);
 	lk_list_init(&db->ready_autocommit);
 	lk_list_init(&db->ready_tx);
+	lk_list_init(&db->ready_lent);
 	lk_timer_init(&db->down_timer, down_for_long);
+	lk_catalog_init(db);
+	lk_channels_init(&db->channels);
 }
 
 void
 lk_database_fini(struct lk_database *db)
 {
 	lk_assert(db->n_ready == 0);
+	lk_catalog_fini(db);
+	lk_channels_fini(&db->channels);
 	free(db->down_text);
 }
 
@@ -82,8 +91,16 @@ lk_database_named(struct lk_core *core, const struct lk_arg *name)
 	return NULL;
 }
 
-void
-lk_database_enqueue(struct lk_database *db, struct lk_request *req)
+static struct lk_list *
+ready_list(struct lk_database *db, const struct lk_request *req)
+{
+	return req->tx != NULL ? &db->ready_tx : &db->ready_autocommit;
+}
+
+/* It waits from now on, in the place before `where`. */
+static void
+put_in_queue(struct lk_database *db, struct lk_request *req,
+    struct lk_list *where)
 {
 	struct lk_core *core = db->core;
 
@@ -91,13 +108,17 @@ lk_database_enqueue(struct lk_database *db, struct lk_request *req)
 	req->queued_us = core->now_us;
 	if (req->tx != NULL)
 		lk_tx_set_state(req->tx, LK_TX_QUEUED);
-	lk_list_append(req->tx != NULL ? &db->ready_tx : &db->ready_autocommit,
-	    &req->ready_link);
+	lk_list_insert(where, &req->ready_link);
 	db->n_ready++;
 	if (core->config->timeout_queue_us > 0)
 		lk_timer_set(&core->timers, &req->queue_timer,
 		    core->now_us + core->config->timeout_queue_us);
-	if (is_given_up(db)) {
+}
+
+void
+lk_database_serve(struct lk_database *db)
+{
+	if (db->n_ready > 0 && lk_database_is_given_up(db)) {
 		down_for_long(&db->down_timer);
 		return;
 	}
@@ -105,11 +126,48 @@ lk_database_enqueue(struct lk_database *db, struct lk_request *req)
 	lk_watch_queue(db);
 }
 
+void
+lk_database_enqueue(struct lk_database *db, struct lk_request *req)
+{
+	put_in_queue(db, req, ready_list(db, req));
+	lk_database_serve(db);
+}
+
+void
+lk_database_enqueue_again(struct lk_database *db, struct lk_request *req)
+{
+	struct lk_list *at = db->ready_autocommit.next;
+
+	while (at != &db->ready_autocommit && lk_container(at,
+	    struct lk_request, ready_link)->number < req->number)
+		at = at->next;
+	put_in_queue(db, req, at);
+}
+
+bool
+lk_database_is_short(const struct lk_database *db)
+{
+	/* Those on their way to a session will serve as many. */
+	return db->n_ready > db->n_connecting && lk_list_is_empty(&db->idle) &&
+	    db->n_workers >= db->config->workers_max;
+}
+
+static void
+end_lending(struct lk_request *req, const char *how)
+{
+	if (!req->is_lent)
+		return;
+	req->is_lent = false;
+	req->database->n_lent--;
+	lk_deadlock_lent(req, how);
+}
+
 /* Out of the queue; the caller changes its state. */
 void
 lk_database_dequeue(struct lk_request *req)
 {
 	lk_assert(req->state == LK_REQUEST_QUEUED);
+	end_lending(req, "dissolved");
 	lk_list_remove(&req->ready_link);
 	lk_timer_clear(&req->core->timers, &req->queue_timer);
 	req->database->n_ready--;
@@ -125,14 +183,18 @@ first(const struct lk_list *ready)
 /*
  * Holders need no slot: their worker is theirs.  Then autocommit work, which
  * gives its slot back soon, then new transactions; a head start instead of a
- * rank, so that nothing starves.
+ * rank, so that nothing starves.  Before all of them go those for whom a worker
+ * more than max was started: until they are served nobody can go on.
  */
 static struct lk_request *
 pick(const struct lk_database *db)
 {
+	struct lk_request *lent = first(&db->ready_lent);
 	struct lk_request *one = first(&db->ready_autocommit);
 	struct lk_request *tx = first(&db->ready_tx);
 
+	if (lent != NULL)
+		return lent;
 	if (one == NULL || tx == NULL)
 		return one != NULL ? one : tx;
 	return one->queued_us <= tx->queued_us + NEW_TX_PENALTY_US ? one : tx;
@@ -149,6 +211,86 @@ grow(struct lk_database *db)
 	}
 }
 
+/* ---- the reserve ---- */
+
+bool
+lk_database_may_lend(const struct lk_database *db)
+{
+	return db->n_workers < db->config->workers_max +
+	    db->config->workers_reserve && !db->core->is_stopping &&
+	    db->core->now_us >= db->lend_again_us;
+}
+
+/*
+ * Whichever worker becomes free first serves it, and then the first that is
+ * free while there are more than max ends: lk_worker_settle().
+ */
+bool
+lk_database_lend(struct lk_request *req)
+{
+	struct lk_database *db = req->database;
+
+	lk_assert(req->state == LK_REQUEST_QUEUED && !req->is_lent);
+	if (lk_worker_start(db) == NULL) {
+		lk_database_cannot_lend(db);
+		return false;
+	}
+	lk_list_remove(&req->ready_link);
+	lk_list_append(&db->ready_lent, &req->ready_link);
+	req->is_lent = true;
+	db->n_lent++;
+	db->core->stats.reserve_lent++;
+	return true;
+}
+
+/* Back to where it stood. */
+static void
+take_back(struct lk_request *req)
+{
+	struct lk_list *ready = ready_list(req->database, req);
+	struct lk_list *at = ready->next;
+
+	while (at != ready && lk_container(at, struct lk_request,
+	    ready_link)->queued_us <= req->queued_us)
+		at = at->next;
+	lk_list_remove(&req->ready_link);
+	lk_list_insert(at, &req->ready_link);
+	end_lending(req, "refused");
+}
+
+void
+lk_database_cannot_lend(struct lk_database *db)
+{
+	db->lend_again_us = db->core->now_us + LEND_AGAIN_US;
+	while (db->n_lent > db->n_connecting)
+		take_back(lk_container(db->ready_lent.prev, struct lk_request,
+		    ready_link));
+	lk_watch_queue(db);
+}
+
+/* ---- handing out ---- */
+
+void
+lk_database_resize(struct lk_database *db)
+{
+	struct lk_list *it, *next;
+	struct lk_worker *worker;
+
+	while (db->n_workers < db->config->workers_min &&
+	    !db->core->is_stopping) {
+		if (lk_worker_start(db) == NULL)
+			break;
+	}
+	LK_LIST_EACH(&db->idle, it, next) {
+		worker = lk_container(it, struct lk_worker, link);
+		if (db->n_workers > db->config->workers_max)
+			lk_worker_retire(worker);
+		else
+			lk_worker_set_idle_timer(worker);
+	}
+	lk_database_dispatch(db);
+}
+
 void
 lk_database_dispatch(struct lk_database *db)
 {
@@ -156,7 +298,10 @@ lk_database_dispatch(struct lk_database *db)
 	struct lk_request *req;
 
 	while ((req = pick(db)) != NULL && !lk_list_is_empty(&db->idle)) {
+		if (lk_park_join(req))
+			continue;
 		worker = lk_container(db->idle.next, struct lk_worker, link);
+		end_lending(req, "lent");
 		lk_database_dequeue(req);
 		if (req->tx != NULL) {
 			req->tx->worker = worker;

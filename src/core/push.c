@@ -3,11 +3,37 @@
 
 #include "core/internal.h"
 
+/* The kind of each row of core/pushes.def. */
+static const char *const kinds[] = {
+#define LK_PUSH(kind, key, help) kind,
+#include "core/pushes.def"
+#undef LK_PUSH
+};
+
 static bool
 takes_pushes(const struct lk_client *client)
 {
 	return client != NULL && client->conn != NULL &&
 	    client->format.proto == 3 && !client->is_closing;
+}
+
+/* A map with as many keys as the kind has rows. */
+static void
+begin_map(struct lk_buf *out, const char *kind)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		n += strcmp(kinds[i], kind) == 0;
+	lk_enc_map(out, 3, n);
+}
+
+static void
+begin_push(struct lk_buf *out, const char *kind)
+{
+	lk_enc_push(out, 3, 2);
+	lk_enc_text(out, kind);
+	begin_map(out, kind);
 }
 
 static void
@@ -104,7 +130,7 @@ put_blocker(struct lk_buf *out, const struct lk_server *server,
 	const struct lk_worker *worker = blocker->pid != 0 ?
 	    lk_worker_by_pid(server, blocker->pid) : NULL;
 
-	lk_enc_map(out, 3, 7);
+	begin_map(out, "lockwait.blockers");
 	put_int(out, "pid", (uint64_t)blocker->pid);
 	put_handle(out, worker != NULL ? worker->tx : NULL);
 	if (worker != NULL)
@@ -117,6 +143,7 @@ void
 lk_push_lockwait(struct lk_request *req, const struct lk_wait *wait)
 {
 	struct lk_client *client = req->client;
+	const struct lk_server *server = lk_request_server(req);
 	struct lk_buf out = LK_BUF_INIT;
 	const struct lk_blocker *root;
 	size_t i;
@@ -124,9 +151,7 @@ lk_push_lockwait(struct lk_request *req, const struct lk_wait *wait)
 	if (!takes_pushes(client))
 		return;
 	req->core->stats.lockwaits++;
-	lk_enc_push(&out, 3, 2);
-	lk_enc_text(&out, "lockwait");
-	lk_enc_map(&out, 3, 6);
+	begin_push(&out, "lockwait");
 	lk_enc_text(&out, "tag");
 	if (req->n_tag > 0)
 		lk_enc_bulk(&out, req->tag, req->n_tag);
@@ -138,17 +163,64 @@ lk_push_lockwait(struct lk_request *req, const struct lk_wait *wait)
 	put_text(&out, "object", wait->object);
 	lk_enc_text(&out, "blockers");
 	/* In a queue, who holds it all up rather than the one before. */
-	root = lk_words_root(req->worker->server, wait);
+	root = lk_words_root(server, wait);
 	if (root != NULL && root != &wait->blockers[0]) {
 		lk_enc_array(&out, 1);
-		put_blocker(&out, req->worker->server, root, client);
+		put_blocker(&out, server, root, client);
 	} else {
 		lk_enc_array(&out, wait->n_blockers);
 		for (i = 0; i < wait->n_blockers; i++)
-			put_blocker(&out, req->worker->server,
-			    &wait->blockers[i], client);
+			put_blocker(&out, server, &wait->blockers[i], client);
 	}
 	send_push(client, &out);
+}
+
+/* One of ours, or a session of another program's. */
+static void
+put_waiter(struct lk_buf *out, const struct lk_server *server,
+    const struct lk_wait *wait, const struct lk_client *viewer)
+{
+	const struct lk_request *req = lk_wait_request(server, wait);
+	const struct lk_backend *backend = lk_look_backend(server->last,
+	    wait->pid);
+	struct lk_buf words = LK_BUF_INIT;
+
+	begin_map(out, "blocking.waiter");
+	put_int(out, "pid", (uint64_t)wait->pid);
+	put_handle(out, req != NULL ? req->tx : NULL);
+	put_text(out, "task", req != NULL ? req->task->name : NULL);
+	if (req == NULL) {
+		put_text(out, "client", backend != NULL ?
+		    backend->application : NULL);
+		put_text(out, "doing", backend != NULL &&
+		    viewer->peer.uid == 0 ? backend->query : NULL);
+		return;
+	}
+	lk_words_client(&words, req->client);
+	put_words(out, "client", &words);
+	lk_words_doing(&words, req, viewer);
+	put_words(out, "doing", &words);
+}
+
+void
+lk_push_blocking(const struct lk_tx *tx, const struct lk_server *server,
+    const struct lk_holder *holder)
+{
+	struct lk_buf out = LK_BUF_INIT;
+	const struct lk_wait *wait = holder->longest;
+
+	if (!takes_pushes(tx->client))
+		return;
+	tx->core->stats.blockings++;
+	begin_push(&out, "blocking");
+	put_handle(&out, tx);
+	put_text(&out, "task", tx->owner != NULL ? tx->owner->name : NULL);
+	put_int(&out, "waiting_ms", wait->waited_us / LK_US_PER_MS);
+	put_text(&out, "object", wait->object);
+	put_int(&out, "waiters", holder->n_waiters);
+	lk_enc_text(&out, "waiter");
+	put_waiter(&out, server, wait, tx->client);
+	send_push(tx->client, &out);
 }
 
 void
@@ -158,12 +230,74 @@ lk_push_txexpired(const struct lk_tx *tx)
 
 	if (!takes_pushes(tx->client))
 		return;
-	lk_enc_push(&out, 3, 2);
-	lk_enc_text(&out, "txexpired");
-	lk_enc_map(&out, 3, 2);
+	begin_push(&out, "txexpired");
 	put_handle(&out, tx);
 	put_text(&out, "text", tx->expired.message);
 	send_push(tx->client, &out);
+}
+
+void
+lk_push_closing(struct lk_client *client, uint64_t patience_us)
+{
+	struct lk_buf out = LK_BUF_INIT;
+
+	if (!takes_pushes(client))
+		return;
+	lk_enc_push(&out, 3, 2);
+	lk_enc_text(&out, "closing");
+	lk_enc_map(&out, 3, 2);
+	put_text(&out, "text", "the daemon is shutting down: open transactions "
+	    "may end, nothing new is begun");
+	lk_enc_text(&out, "within_ms");
+	if (patience_us == LK_NEVER)
+		lk_enc_null(&out, 3);
+	else
+		lk_enc_int(&out, (int64_t)(patience_us / LK_US_PER_MS));
+	send_push(client, &out);
+}
+
+static bool
+is_missed_in(const struct lk_subscription *sub, const struct lk_database *db)
+{
+	return sub->has_missed && sub->channel->database == db;
+}
+
+static size_t
+count_missed(const struct lk_client *client, const struct lk_database *db)
+{
+	const struct lk_list *it;
+	size_t n = 0;
+
+	for (it = client->subscriptions.next; it != &client->subscriptions;
+	    it = it->next)
+		n += is_missed_in(lk_container(it, struct lk_subscription,
+		    client_link), db);
+	return n;
+}
+
+void
+lk_push_missed(struct lk_client *client, const struct lk_database *db)
+{
+	size_t n = count_missed(client, db);
+	const struct lk_subscription *sub;
+	struct lk_buf out = LK_BUF_INIT;
+	const struct lk_list *it;
+
+	if (n == 0 || !takes_pushes(client))
+		return;
+	begin_push(&out, "missed");
+	put_text(&out, "database", db->config->name);
+	lk_enc_text(&out, "channels");
+	lk_enc_array(&out, n);
+	for (it = client->subscriptions.next; it != &client->subscriptions;
+	    it = it->next) {
+		sub = lk_container(it, struct lk_subscription, client_link);
+		if (is_missed_in(sub, db))
+			lk_enc_bulk(&out, sub->channel->name,
+			    sub->channel->n_name);
+	}
+	put_text(&out, "text", client->missed);
+	send_push(client, &out);
 }
 
 void
@@ -174,9 +308,7 @@ lk_push_deadlock(struct lk_client *client, const char *text,
 
 	if (!takes_pushes(client))
 		return;
-	lk_enc_push(&out, 3, 2);
-	lk_enc_text(&out, "deadlock");
-	lk_enc_map(&out, 3, 2);
+	begin_push(&out, "deadlock");
 	put_text(&out, "text", text);
 	put_text(&out, "members", members);
 	send_push(client, &out);

@@ -16,12 +16,20 @@ static const char *const state_words[LK_REQUEST__N] = {
 #define BIT(symbol)	(1u << LK_REQUEST_##symbol)
 
 static const unsigned next_states[LK_REQUEST__N] = {
-	[LK_REQUEST_WAITING] = BIT(QUEUED) | BIT(RUNNING) | BIT(HELD) |
-	    BIT(DONE),
-	[LK_REQUEST_QUEUED] = BIT(RUNNING) | BIT(HELD) | BIT(DONE),
-	/* back to QUEUED: nothing of it had been sent */
-	[LK_REQUEST_RUNNING] = BIT(QUEUED) | BIT(ENDING) | BIT(HELD) |
-	    BIT(DONE),
+	/* PARKED at once: an equal one is */
+	[LK_REQUEST_WAITING] = BIT(QUEUED) | BIT(PARKED) | BIT(LISTENING) |
+	    BIT(RUNNING) | BIT(HELD) | BIT(DONE),
+	/* back to WAITING: its client reads no replies */
+	[LK_REQUEST_QUEUED] = BIT(RUNNING) | BIT(PARKED) | BIT(WAITING) |
+	    BIT(HELD) | BIT(DONE),
+	[LK_REQUEST_PARKED] = BIT(QUEUED) | BIT(HELD) | BIT(DONE),
+	[LK_REQUEST_LISTENING] = BIT(HELD) | BIT(DONE),
+	/* back to WAITING: for what it was compiled the catalog is not; to
+	 * QUEUED: nothing of it had been sent, or its lock's holder ended
+	 * while it was cancelled to be parked */
+	[LK_REQUEST_RUNNING] = BIT(WAITING) | BIT(QUEUED) | BIT(PARKED) |
+	    BIT(RETRYING) | BIT(ENDING) | BIT(HELD) | BIT(DONE),
+	[LK_REQUEST_RETRYING] = BIT(QUEUED) | BIT(HELD) | BIT(DONE),
 	[LK_REQUEST_ENDING] = BIT(HELD) | BIT(DONE),
 	[LK_REQUEST_HELD] = BIT(DONE),
 	[LK_REQUEST_DONE] = 0,
@@ -37,7 +45,9 @@ lk_request_state_word(enum lk_request_state state)
 static unsigned
 is_queue(enum lk_request_state state)
 {
-	return state == LK_REQUEST_WAITING || state == LK_REQUEST_QUEUED;
+	return state == LK_REQUEST_WAITING || state == LK_REQUEST_QUEUED ||
+	    state == LK_REQUEST_PARKED || state == LK_REQUEST_LISTENING ||
+	    state == LK_REQUEST_RETRYING;
 }
 
 void
@@ -46,6 +56,8 @@ lk_request_set_state(struct lk_request *req, enum lk_request_state state)
 	lk_assert(next_states[req->state] & (1u << state));
 	req->core->n_waiting += is_queue(state);
 	req->core->n_waiting -= is_queue(req->state);
+	if (req->state == LK_REQUEST_WAITING)
+		lk_catalog_leave(req);
 	req->state = state;
 	req->seq = ++req->core->seq;
 }
@@ -97,6 +109,23 @@ give_tag_back(struct lk_request *req)
 	lk_hash_remove(&req->core->tags, &req->tag_node);
 }
 
+struct lk_server *
+lk_request_server(const struct lk_request *req)
+{
+	if (req->state == LK_REQUEST_RUNNING)
+		return req->worker->server;
+	return req->state == LK_REQUEST_PARKED ? req->park->server : NULL;
+}
+
+uint64_t
+lk_request_lock_left(const struct lk_request *req, uint64_t waited_us)
+{
+	if (req->lock_us == LK_NEVER)
+		return LK_NEVER;
+	waited_us += req->spent_us;
+	return req->lock_us > waited_us ? req->lock_us - waited_us : 0;
+}
+
 /* ---- from its coming to its going ---- */
 
 static void
@@ -104,6 +133,7 @@ deadline_passed(struct lk_timer *timer)
 {
 	struct lk_request *req = lk_container(timer, struct lk_request,
 	    deadline_timer);
+	struct lk_buf phase = LK_BUF_INIT;
 	struct lk_error why;
 
 	if (req->state == LK_REQUEST_HELD || req->state == LK_REQUEST_ENDING)
@@ -116,10 +146,17 @@ deadline_passed(struct lk_timer *timer)
 		return;
 	}
 	lk_error_init(&why);
+	if (req->state == LK_REQUEST_RUNNING)
+		lk_buf_puts(&phase, "run");
+	else if (req->state == LK_REQUEST_PARKED)
+		lk_words_lock(&phase, req->park->server, lk_park_wait(req),
+		    req->client);
+	else
+		lk_words_queue(&phase, req);
 	lk_error_set(&why, LK_ERR_TIMEOUT,
 	    "the deadline of %llu ms passed in phase %s",
-	    (unsigned long long)req->deadline_ms,
-	    req->state == LK_REQUEST_RUNNING ? "run" : "queue");
+	    (unsigned long long)req->deadline_ms, lk_buf_cstr(&phase));
+	lk_buf_fini(&phase);
 	lk_cancel_request(req, &why, NULL);
 	lk_error_fini(&why);
 }
@@ -132,8 +169,22 @@ queue_timeout_passed(struct lk_timer *timer)
 	struct lk_buf text = LK_BUF_INIT;
 	struct lk_error why;
 
+	if (req->state == LK_REQUEST_PARKED) {
+		lk_park_time_out(req);
+		return;
+	}
+	if (req->state == LK_REQUEST_WAITING) {
+		lk_catalog_time_out(req);
+		return;
+	}
+	if (req->state == LK_REQUEST_RETRYING) {
+		lk_exec_try_again(req);
+		return;
+	}
 	lk_error_init(&why);
-	if (req->database->down_since_us != 0) {
+	if (req->state == LK_REQUEST_LISTENING) {
+		lk_channels_say_down(req->database, &why);
+	} else if (req->database->down_since_us != 0) {
 		lk_database_say_down(req->database, &why);
 	} else {
 		lk_words_slots(&text, req->database, req->client);
@@ -159,22 +210,27 @@ lk_request_new(struct lk_client *client)
 	req->client = client;
 	req->format = client->format;
 	req->state = LK_REQUEST_WAITING;
-	req->seq = ++core->seq;
+	req->seq = req->came_seq = ++core->seq;
 	req->arrived_us = core->now_us;
 	req->deadline_us = req->lock_us = req->lock_due_us = LK_NEVER;
 	if (core->config->timeout_lock_us > 0)
 		req->lock_us = core->config->timeout_lock_us;
 	lk_list_append(&client->requests, &req->client_link);
+	req->is_late = core->is_draining;
 	client->n_outstanding++;
+	core->n_requests++;
 	core->n_waiting++;
 	lk_list_init(&req->order_link);
 	lk_list_init(&req->task_link);
 	lk_list_init(&req->tx_link);
 	lk_list_init(&req->ready_link);
 	lk_list_init(&req->todo_link);
+	lk_list_init(&req->catalog_link);
+	lk_list_init(&req->subscriptions);
 	lk_timer_init(&req->deadline_timer, deadline_passed);
 	lk_timer_init(&req->queue_timer, queue_timeout_passed);
 	lk_cancel_timer_init(req);
+	lk_park_init(req);
 	return req;
 }
 
@@ -186,14 +242,17 @@ free_request(struct lk_request *req)
 	lk_timer_clear(&core->timers, &req->deadline_timer);
 	lk_timer_clear(&core->timers, &req->queue_timer);
 	lk_timer_clear(&core->timers, &req->cancel_timer);
+	lk_exec_end(req);
 	if (req->client != NULL)
 		req->client->n_outstanding--;
+	core->n_requests--;
 	lk_list_remove(&req->client_link);
 	lk_list_remove(&req->order_link);
 	lk_idtab_remove(&core->request_ids, req->id);
 	lk_error_fini(&req->why);
 	lk_buf_fini(&req->reply);
 	free(req->control);
+	lk_orm_forget(req);
 	free(req->doing);
 	free(req->args);
 	free(req->arena);
@@ -251,7 +310,10 @@ static void
 end_request(struct lk_request *req)
 {
 	lk_request_set_state(req, LK_REQUEST_DONE);
+	if (req->is_sentinel)
+		lk_sentinel_gone(req, false);
 	lk_list_remove(&req->todo_link);
+	lk_subscribe_leave(req);
 	leave_tx(req);
 	leave_task(req);
 	give_tag_back(req);
@@ -305,14 +367,77 @@ join_current(struct lk_request *req)
 		lk_request_join(req, client->current);
 }
 
+/*
+ * What replies wait for is older, as is all that that may wait for; except that
+ * it may have joined its transaction late, behind one that is younger.
+ */
+static bool
+is_newer_than_turn(const struct lk_request *req)
+{
+	const struct lk_list *order = &req->client->order;
+	const struct lk_request *turn;
+
+	if (lk_list_is_empty(order))
+		return false;
+	turn = lk_container(order->next, struct lk_request, order_link);
+	return turn->number < req->number &&
+	    (turn->tx == NULL || turn->tx != req->tx);
+}
+
+/*
+ * Its reply would add to too many that are kept for its client.  What ends a
+ * transaction goes on, and frees its locks.
+ */
+static bool
+is_held_back(const struct lk_request *req)
+{
+	if (!lk_verb_is_statement(req->verb) &&
+	    !(req->verb->flags & LK_VERB_LONG))
+		return false;
+	if ((req->verb->flags & LK_VERB_ALWAYS) &&
+	    (req->verb->flags & LK_VERB_TX))
+		return false;
+	return req->client->is_paused ||
+	    (req->client->is_full && is_newer_than_turn(req));
+}
+
+void
+lk_request_put_back(struct lk_request *req)
+{
+	if (req->state != LK_REQUEST_QUEUED || !is_held_back(req))
+		return;
+	lk_database_dequeue(req);
+	lk_request_set_state(req, LK_REQUEST_WAITING);
+	if (req->is_sentinel)
+		lk_sentinel_gone(req, false);
+	/* Its verb makes it anew. */
+	free(req->control);
+	req->control = NULL;
+	if (req->tx != NULL)
+		lk_tx_set_state(req->tx, LK_TX_IDLE);
+}
+
 void
 lk_request_try(struct lk_request *req)
 {
 	uint8_t rows;
 
-	if (req->state != LK_REQUEST_WAITING || req->client == NULL ||
-	    !is_first_of_task(req))
+	if (req->state == LK_REQUEST_LISTENING) {
+		lk_subscribe_try(req);
 		return;
+	}
+	if (req->state != LK_REQUEST_WAITING || req->client == NULL ||
+	    !is_first_of_task(req) || is_held_back(req))
+		return;
+	/* As HELLO says by now, not as it did when this arrived. */
+	rows = req->rows_said ? req->format.rows : req->client->format.rows;
+	req->format = req->client->format;
+	req->format.rows = rows;
+	if (lk_unit_takes(req)) {
+		if (!lk_subscribe_refuses(req))
+			lk_unit_queue(req);
+		return;
+	}
 	join_current(req);
 	if (req->tx != NULL) {
 		if (req->tx->requests.next != &req->tx_link)
@@ -322,11 +447,14 @@ lk_request_try(struct lk_request *req)
 		    !lk_worker_is_free(req->tx->worker))
 			return;
 	}
-	/* As HELLO says by now, not as it did when this arrived. */
-	rows = req->rows_said ? req->format.rows : req->client->format.rows;
-	req->format = req->client->format;
-	req->format.rows = rows;
-	req->verb->run(req);
+	lk_request_run(req);
+}
+
+void
+lk_request_run(struct lk_request *req)
+{
+	if (!lk_subscribe_refuses(req))
+		req->verb->run(req);
 }
 
 /* ---- replies ---- */
@@ -348,22 +476,58 @@ send_tagged(struct lk_request *req, struct lk_buf *value)
 	lk_buf_fini(&head);
 }
 
-/* Send what is ready at the head of the connection's order. */
-static void
+/* Send what is ready at the head of the connection's order; false: nothing. */
+static bool
 send_in_order(struct lk_client *client)
 {
 	struct lk_request *req;
+	bool has_sent = false;
 
 	while (!lk_list_is_empty(&client->order)) {
 		req = lk_container(client->order.next, struct lk_request,
 		    order_link);
 		if (req->state != LK_REQUEST_HELD)
-			return;
+			break;
+		client->n_held_bytes -= req->reply.len;
+		if (req->confirms)
+			lk_subscribe_confirm(req, &req->reply);
 		client->core->effects->reply(client->conn, &req->reply);
 		end_request(req);
+		has_sent = true;
 	}
-	if (client->is_closing)
-		client->core->effects->close(client->conn);
+	return has_sent;
+}
+
+/* As limits.output does for what has left already. */
+static void
+bound_held(struct lk_client *client, bool has_sent)
+{
+	uint64_t limit = client->core->config->limit_output_bytes;
+
+	if (client->n_held_bytes > limit && !client->is_full) {
+		client->is_full = true;
+		lk_client_hold_back(client);
+	} else if (client->is_full && has_sent) {
+		/* Another may be what they wait for now. */
+		client->is_full = client->n_held_bytes > limit;
+		lk_client_go_on(client);
+	}
+}
+
+/* Answered; the reply waits for its turn. */
+static void
+hold(struct lk_request *req, struct lk_buf *value)
+{
+	lk_request_set_state(req, LK_REQUEST_HELD);
+	if (req->is_sentinel)
+		lk_sentinel_gone(req, false);
+	lk_buf_move(&req->reply, value);
+	req->client->n_held_bytes += req->reply.len;
+	lk_timer_clear(&req->core->timers, &req->deadline_timer);
+	lk_timer_clear(&req->core->timers, &req->queue_timer);
+	lk_timer_clear(&req->core->timers, &req->cancel_timer);
+	leave_tx(req);
+	hold_in_task(req);
 }
 
 void
@@ -371,7 +535,9 @@ lk_request_reply(struct lk_request *req, struct lk_buf *value)
 {
 	struct lk_client *client = req->client;
 
-	lk_deadlock_ended(req, false);	/* unless it has failed before this */
+	lk_record_slow(req);
+	/* Unless it has failed before this. */
+	lk_deadlock_ended(req, LK_DEADLOCK_DISSOLVED);
 	lk_list_remove(&req->todo_link);
 	if (client == NULL) {
 		end_request(req);
@@ -380,16 +546,13 @@ lk_request_reply(struct lk_request *req, struct lk_buf *value)
 	if (req->n_tag > 0) {
 		send_tagged(req, value);
 		end_request(req);
-		return;
+	} else {
+		hold(req, value);
+		bound_held(client, send_in_order(client));
 	}
-	lk_request_set_state(req, LK_REQUEST_HELD);
-	lk_buf_move(&req->reply, value);
-	lk_timer_clear(&req->core->timers, &req->deadline_timer);
-	lk_timer_clear(&req->core->timers, &req->queue_timer);
-	lk_timer_clear(&req->core->timers, &req->cancel_timer);
-	leave_tx(req);
-	hold_in_task(req);
-	send_in_order(client);
+	/* After QUIT or PROTO: whatever came before is owed its reply. */
+	if (client->is_closing && client->n_outstanding == 0)
+		client->core->effects->close(client->conn);
 }
 
 static void
@@ -411,6 +574,11 @@ lk_request_fail(struct lk_request *req, struct lk_error *error)
 	struct lk_client *client = req->client;
 
 	req->core->stats.errors++;
+	lk_subscribe_leave(req);
+	lk_record_failure(req, error);
+	lk_exec_note_failure(req, error);
+	if (req->task != NULL)
+		lk_unit_note_failure(req, req->task, error);
 	note_tx(req, error);
 	if (client != NULL && client->error_blobs && client->format.proto == 3)
 		lk_enc_error_blob(&value, error);
@@ -479,6 +647,8 @@ lk_request_drop(struct lk_request *req)
 	if (!is_out) {
 		if (req->state == LK_REQUEST_QUEUED)
 			lk_database_dequeue(req);
+		if (req->state == LK_REQUEST_PARKED)
+			lk_park_leave(req);
 		end_request(req);
 		return;
 	}

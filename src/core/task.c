@@ -20,6 +20,43 @@ is_named(const struct lk_hash_node *node, const void *arg)
 	    memcmp(task->name, key->name, key->n) == 0;
 }
 
+static void
+forget_rounds(struct lk_task *task)
+{
+	task->rounds = (struct lk_rounds){ 0 };
+	lk_timer_clear(&task->core->timers, &task->rounds_timer);
+}
+
+static void
+rounds_are_over(struct lk_timer *timer)
+{
+	struct lk_task *task = lk_container(timer, struct lk_task,
+	    rounds_timer);
+
+	forget_rounds(task);
+	lk_task_forget(task);
+}
+
+void
+lk_task_remember(struct lk_task *task, const struct lk_rounds *rounds)
+{
+	/* Of two transactions, the one that lost more. */
+	if (task->client == NULL || rounds->n_lost < task->rounds.n_lost)
+		return;
+	task->rounds = *rounds;
+	lk_timer_set(&task->core->timers, &task->rounds_timer,
+	    rounds->until_us);
+}
+
+struct lk_rounds
+lk_task_take_rounds(struct lk_task *task)
+{
+	struct lk_rounds rounds = task->rounds;
+
+	forget_rounds(task);
+	return rounds;
+}
+
 struct lk_task *
 lk_task_new(struct lk_core *core, struct lk_client *client)
 {
@@ -35,6 +72,7 @@ lk_task_new(struct lk_core *core, struct lk_client *client)
 	lk_list_init(&task->awaits);
 	lk_list_init(&task->awaited_by);
 	task->await_seq = core->seq;
+	lk_timer_init(&task->rounds_timer, rounds_are_over);
 	lk_task_set_client(task, client);
 	return task;
 }
@@ -56,6 +94,7 @@ lk_task_named(struct lk_client *client, const char *name, size_t n)
 	task->name = lk_xmalloc(n + 1);
 	memcpy(task->name, name, n);
 	task->name[n] = '\0';
+	task->is_placed = false;	/* who names it need not be it */
 	lk_hash_insert(&core->tasks_by_name, &task->node, h);
 	return task;
 }
@@ -63,14 +102,17 @@ lk_task_named(struct lk_client *client, const char *name, size_t n)
 void
 lk_task_set_client(struct lk_task *task, struct lk_client *client)
 {
+	task->is_placed = client != NULL;
 	if (task->client == client && client != NULL)
 		return;
 	lk_list_remove(&task->client_link);
 	task->client = client;
-	if (client != NULL)
+	if (client != NULL) {
 		lk_list_append(&client->tasks, &task->client_link);
-	else
+	} else {
+		forget_rounds(task);
 		lk_task_forget(task);
+	}
 }
 
 static void
@@ -97,6 +139,7 @@ lk_task_await(struct lk_task *task, bool any, struct lk_task **others, size_t n)
 	lk_list_splice(&before, &task->awaits);
 	task->await_any = any;
 	task->await_seq = ++task->core->seq;
+	task->await_us = task->core->now_us;
 	for (i = 0; i < n; i++) {
 		await = lk_xcalloc(1, sizeof(*await));
 		await->from = task;
@@ -114,7 +157,8 @@ is_needed(const struct lk_task *task)
 {
 	return !lk_list_is_empty(&task->requests) ||
 	    !lk_list_is_empty(&task->held) ||
-	    !lk_list_is_empty(&task->txs) ||
+	    !lk_list_is_empty(&task->txs) || task->unit != NULL ||
+	    task->rounds.n_lost > 0 ||
 	    !lk_list_is_empty(&task->awaits) ||
 	    !lk_list_is_empty(&task->awaited_by);
 }

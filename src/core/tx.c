@@ -32,39 +32,53 @@ lk_tx_state_word(enum lk_tx_state state)
 }
 
 /* Only one that has begun holds a slot and locks. */
-static void
-set_idle_timer(struct lk_tx *tx)
+void
+lk_tx_set_idle_timer(struct lk_tx *tx)
 {
 	uint64_t patience = tx->core->config->timeout_idle_tx_us;
+	bool is_idle = tx->state == LK_TX_IDLE && tx->worker != NULL;
 
 	lk_timer_set(&tx->core->timers, &tx->idle_timer,
-	    tx->state == LK_TX_IDLE && tx->worker != NULL && patience > 0 ?
-	    tx->since_us + patience : LK_NEVER);
+	    is_idle && patience > 0 ? tx->since_us + patience : LK_NEVER);
+	if (is_idle && tx->worker->server != NULL)
+		lk_watch_soon(tx->worker->server,
+		    lk_holder_due(tx->worker->server, tx));
+}
+
+void
+lk_tx_expire_idle(struct lk_tx *tx, const char *key, uint64_t patience_us,
+    const char *also)
+{
+	struct lk_buf text = LK_BUF_INIT;
+
+	lk_buf_printf(&text, "it held a session of %s (pid %d), idle for longer "
+	    "than %s (%llu ms)%s: ", tx->database->config->name,
+	    tx->worker->backend_pid, key,
+	    (unsigned long long)(patience_us / LK_US_PER_MS), also);
+	lk_words_tx(&text, tx, tx->client);
+	lk_tx_expire(tx, LK_ERR_TXEXPIRED, lk_buf_cstr(&text));
+	lk_buf_fini(&text);
 }
 
 static void
 idle_for_long(struct lk_timer *timer)
 {
 	struct lk_tx *tx = lk_container(timer, struct lk_tx, idle_timer);
-	struct lk_buf text = LK_BUF_INIT;
 
-	lk_buf_printf(&text, "it was idle for longer than "
-	    "timeouts.idle_in_transaction (%llu ms)", (unsigned long long)
-	    (tx->core->config->timeout_idle_tx_us / LK_US_PER_MS));
-	if (tx->doing != NULL)
-		lk_buf_printf(&text, " after %s", tx->doing);
-	lk_tx_expire(tx, lk_buf_cstr(&text));
-	lk_buf_fini(&text);
+	lk_tx_expire_idle(tx, "timeouts.idle_in_transaction",
+	    tx->core->config->timeout_idle_tx_us, "");
 }
 
 void
 lk_tx_set_state(struct lk_tx *tx, enum lk_tx_state state)
 {
 	lk_assert(next_states[tx->state] & (1u << state));
-	tx->state = state;
 	tx->seq = ++tx->core->seq;
+	if (tx->state == LK_TX_QUEUED && state == LK_TX_RUNNING)
+		tx->pinned_seq = tx->seq;
+	tx->state = state;
 	tx->since_us = tx->core->now_us;
-	set_idle_timer(tx);
+	lk_tx_set_idle_timer(tx);
 }
 
 static bool
@@ -90,12 +104,58 @@ lk_tx_by_handle(struct lk_core *core, uint64_t handle)
 	return node != NULL ? lk_container(node, struct lk_tx, node) : NULL;
 }
 
+/* ---- rounds lost ---- */
+
+/* How long after a deadlock a new transaction counts as another try. */
+#define TRY_AGAIN_US	(5 * LK_US_PER_S)
+
+/*
+ * The next transaction of a task that has a name is another try of its last.
+ * Without one it is the connection's next, whoever sends it: no more is known.
+ */
+static bool
+has_name(const struct lk_task *task)
+{
+	return task != NULL && task->name != NULL;
+}
+
+static void
+inherit_rounds(struct lk_tx *tx)
+{
+	struct lk_task *task = has_name(tx->owner) ? tx->owner :
+	    tx->client->task;
+
+	if (task != NULL)
+		tx->rounds = lk_task_take_rounds(task);
+	tx->age = tx->rounds.n_lost > 0 ? tx->rounds.age : tx->handle;
+}
+
+static void
+pass_rounds_on(struct lk_tx *tx)
+{
+	if (has_name(tx->owner))
+		lk_task_remember(tx->owner, &tx->rounds);
+	else if (tx->client != NULL)
+		lk_task_remember(lk_client_task(tx->client), &tx->rounds);
+	tx->rounds.n_lost = 0;
+}
+
+static void
+lose_round(struct lk_tx *tx)
+{
+	tx->rounds.n_lost++;
+	tx->rounds.age = tx->age;
+	tx->rounds.until_us = tx->core->now_us + TRY_AGAIN_US;
+	pass_rounds_on(tx);
+}
+
 struct lk_tx *
 lk_tx_new(struct lk_client *client, struct lk_task *owner,
     struct lk_database *database, const char *begin)
 {
 	struct lk_core *core = client->core;
 	struct lk_tx *tx = lk_xcalloc(1, sizeof(*tx));
+	struct lk_log_about about;
 
 	tx->core = core;
 	tx->handle = core->next_handle++;
@@ -107,13 +167,18 @@ lk_tx_new(struct lk_client *client, struct lk_task *owner,
 	tx->begun_us = tx->since_us = core->now_us;
 	lk_timer_init(&tx->idle_timer, idle_for_long);
 	lk_list_init(&tx->requests);
+	lk_cursor_init(tx);
 	lk_list_init(&tx->owner_link);
 	lk_list_append(&core->txs, &tx->link);
 	lk_list_append(&client->txs, &tx->client_link);
 	lk_hash_insert(&core->txs_by_handle, &tx->node,
 	    hash_handle(tx->handle));
 	lk_tx_set_owner(tx, owner);
+	inherit_rounds(tx);
 	core->stats.transactions++;
+	about = lk_about_tx(tx);
+	lk_log_about(&about, LK_LOG_DEBUG, "opened in %s: %s",
+	    database->config->name, begin);
 	return tx;
 }
 
@@ -158,6 +223,7 @@ detach(struct lk_tx *tx)
 {
 	if (tx->worker == NULL)
 		return;
+	lk_park_release(tx);
 	tx->worker->tx = NULL;
 	tx->worker = NULL;
 }
@@ -166,10 +232,17 @@ void
 lk_tx_done(struct lk_tx *tx)
 {
 	struct lk_core *core = tx->core;
+	struct lk_log_about about = lk_about_tx(tx);
 
+	lk_log_about(&about, LK_LOG_DEBUG, "ended: %llu statements, last %s",
+	    (unsigned long long)tx->n_statements,
+	    tx->doing != NULL ? tx->doing : "none");
 	lk_tx_set_state(tx, LK_TX_DONE);	/* clears its timer, too */
 	detach(tx);
 	fail_queued(tx);
+	/* Unless it has committed, the next one is still another try. */
+	if (tx->rounds.n_lost > 0 && core->now_us < tx->rounds.until_us)
+		pass_rounds_on(tx);
 	if (tx->client != NULL) {
 		lk_list_remove(&tx->client_link);
 		if (tx->client->current == tx)
@@ -178,6 +251,7 @@ lk_tx_done(struct lk_tx *tx)
 	lk_tx_set_owner(tx, NULL);
 	lk_list_remove(&tx->link);
 	lk_hash_remove(&core->txs_by_handle, &tx->node);
+	lk_cursor_fini(tx);
 	lk_error_fini(&tx->why);
 	lk_error_fini(&tx->expired);
 	free(tx->doing);
@@ -193,12 +267,39 @@ wake_first(struct lk_tx *tx)
 		    struct lk_request, tx_link));
 }
 
+bool
+lk_tx_is_missing(struct lk_request *req)
+{
+	if (req->tx != NULL)
+		return false;
+	lk_request_failf(req, LK_ERR_NOTX, "%s needs a transaction: name one "
+	    "with #handle, or open one with BEGIN HERE", req->verb->name);
+	return true;
+}
+
+bool
+lk_tx_refuses(struct lk_request *req)
+{
+	const struct lk_tx *tx = req->tx;
+	struct lk_error error;
+
+	if (tx == NULL || tx->state != LK_TX_ABORTED)
+		return false;
+	lk_error_init(&error);
+	lk_error_set(&error, tx->why.kind, "%s", tx->why.message);
+	lk_error_set_field(&error, LK_FIELD_DETAIL,
+	    tx->why.fields[LK_FIELD_DETAIL]);
+	lk_request_fail(req, &error);
+	return true;
+}
+
 void
 lk_tx_abort(struct lk_tx *tx, struct lk_error *why)
 {
 	struct lk_request *victim = tx->victim;
 
 	detach(tx);
+	lk_cursor_fini(tx);
 	lk_error_move(&tx->why, why);
 	tx->victim = NULL;
 	if (tx->client != NULL)
@@ -233,23 +334,25 @@ lk_tx_rollback(struct lk_tx *tx)
  * now, by a reply of its own, as soon as the transaction is gone.
  */
 void
-lk_tx_expire(struct lk_tx *tx, const char *text)
+lk_tx_expire(struct lk_tx *tx, enum lk_error_kind kind, const char *text)
 {
 	struct lk_request *req = NULL;
+	struct lk_log_about about = lk_about_tx(tx);
 	struct lk_error why;
 
 	if (tx->expired.is_set || tx->state == LK_TX_ENDING ||
 	    tx->state == LK_TX_ABORTED)
 		return;		/* it ends already */
-	lk_error_set(&tx->expired, LK_ERR_TXEXPIRED, "#%llu was rolled back: "
+	lk_error_set(&tx->expired, kind, "#%llu was rolled back: "
 	    "%s; ROLLBACK ends it", (unsigned long long)tx->handle, text);
+	lk_log_about(&about, LK_LOG_INFO, "rolled back: %s", text);
 	lk_push_txexpired(tx);
 	if (!lk_list_is_empty(&tx->requests))
 		req = lk_container(tx->requests.next, struct lk_request,
 		    tx_link);
 	if (req != NULL && req->state != LK_REQUEST_WAITING) {
 		lk_error_init(&why);
-		lk_error_set(&why, LK_ERR_TXEXPIRED, "%s", tx->expired.message);
+		lk_error_set(&why, kind, "%s", tx->expired.message);
 		lk_cancel_request(req, &why, NULL);
 		lk_error_fini(&why);
 	}
@@ -339,6 +442,8 @@ control_ended(struct lk_tx *tx, struct lk_request *req, struct lk_item *item)
 			tx->core->stats.rollbacks++;
 		else
 			tx->core->stats.commits++;
+		if (!rolled_back)
+			tx->rounds.n_lost = 0;
 		lk_request_simple(req, item->tag);
 	}
 	lk_tx_done(tx);
@@ -354,6 +459,8 @@ statement_failed(struct lk_tx *tx, struct lk_request *req,
 	 * A victim loses the whole transaction, before it is told: inside a
 	 * savepoint the locks that others wait for would stay.
 	 */
+	if (error->kind == LK_ERR_DEADLOCK)
+		lose_round(tx);
 	if (error->kind == LK_ERR_DEADLOCK || tx->expired.is_set) {
 		if (error != &req->why)
 			lk_error_move(&req->why, error);
@@ -417,6 +524,10 @@ lk_tx_job_done(struct lk_tx *tx, struct lk_worker *worker,
 		control_ended(tx, req, item);
 		return;
 	}
+	/* A failed block holds no locks any more; ROLLBACK TO gives some back. */
+	if (tx->is_failed || strcmp(item->tag, "ROLLBACK") == 0)
+		lk_park_release(tx);
+	lk_cursor_note(req, item);
 	if (item->outcome == LK_ITEM_DONE) {
 		lk_tx_set_state(tx, LK_TX_IDLE);
 		if (req->control != NULL)

@@ -1,7 +1,5 @@
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
-#include <unistd.h>
 
 #include "base/die.h"
 #include "core/internal.h"
@@ -10,24 +8,24 @@
 /* PostgreSQL cuts longer names; two that differ behind the cut would be one. */
 #define MAX_SAVEPOINT	63
 
-bool
-lk_arg_is(const struct lk_arg *arg, const char *word)
-{
-	return arg->data != NULL && arg->len == strlen(word) &&
-	    strncasecmp(arg->data, word, arg->len) == 0;
-}
-
 /* ---- PING, QUIT ---- */
 
 static void
 run_ping(struct lk_request *req)
 {
+	static const struct lk_arg empty = { "", 0 };
+	const struct lk_arg *message = req->n_args > 0 ? &req->args[0] : &empty;
 	struct lk_buf value = LK_BUF_INIT;
 
-	if (req->n_args == 0)
+	if (lk_subscribe_is_mode(req->client)) {
+		lk_enc_array(&value, 2);
+		lk_enc_text(&value, "pong");
+		lk_enc_bulk(&value, message->data, message->len);
+	} else if (req->n_args == 0) {
 		lk_enc_simple(&value, "PONG");
-	else
-		lk_enc_bulk(&value, req->args[0].data, req->args[0].len);
+	} else {
+		lk_enc_bulk(&value, message->data, message->len);
+	}
 	lk_request_reply(req, &value);
 	lk_buf_fini(&value);
 }
@@ -35,37 +33,21 @@ run_ping(struct lk_request *req)
 static void
 run_quit(struct lk_request *req)
 {
-	struct lk_client *client = req->client;
-	struct lk_core *core = req->core;
-	bool is_tagged = req->n_tag > 0;
-
-	client->is_closing = true;
-	lk_request_simple(req, "OK");	/* closes, if it was untagged */
-	if (is_tagged)
-		core->effects->close(client->conn);
+	req->client->is_closing = true;
+	lk_request_simple(req, "OK");	/* closes, if it was the last */
 }
 
 /* ---- statements ---- */
 
-static void
-fail_aborted(struct lk_request *req)
-{
-	struct lk_error error;
-	struct lk_tx *tx = req->tx;
-
-	lk_error_init(&error);
-	lk_error_set(&error, tx->why.kind, "%s", tx->why.message);
-	lk_error_set_field(&error, LK_FIELD_DETAIL,
-	    tx->why.fields[LK_FIELD_DETAIL]);
-	lk_request_fail(req, &error);
-}
-
-/* Send it in its transaction, or queue for that's or for any slot. */
-static void
-run_statement(struct lk_request *req)
+void
+lk_run_statement(struct lk_request *req)
 {
 	struct lk_tx *tx = req->tx;
 
+	if (lk_drain_refuses(req))
+		return;
+	if (lk_park_join(req))
+		return;
 	if (tx == NULL || tx->worker == NULL)
 		lk_database_enqueue(req->database, req);
 	else
@@ -77,18 +59,17 @@ run_sql(struct lk_request *req)
 {
 	struct lk_error error;
 
+	if (lk_tx_refuses(req))
+		return;
 	lk_error_init(&error);
-	if (req->tx != NULL && req->tx->state == LK_TX_ABORTED) {
-		fail_aborted(req);
-	} else if (req->args[0].data == NULL) {
+	if (req->args[0].data == NULL)
 		lk_request_failf(req, LK_ERR_SYNTAX,
 		    "SQL takes a statement, not NULL");
-	} else if (lk_sql_check(req->args[0].data, req->args[0].len,
-	    req->tx != NULL, &error) < 0) {
+	else if (lk_sql_check(req->args[0].data, req->args[0].len,
+	    req->tx != NULL, &error) < 0)
 		lk_request_fail(req, &error);
-	} else {
-		run_statement(req);
-	}
+	else
+		lk_run_statement(req);
 }
 
 /* ---- transactions ---- */
@@ -111,16 +92,38 @@ static const char *const begin_texts[4][2][2] = {
 };
 
 static size_t
-take_begin_word(struct begin *begin, const struct lk_arg *args, size_t n)
+take_isolation(const struct lk_arg *args, size_t n, int *isolation_out)
 {
 	const struct lk_arg *next = n > 1 ? &args[1] : NULL;
 
-	if (lk_arg_is(args, "READ") && next && lk_arg_is(next, "COMMITTED"))
-		return begin->isolation = 1, 2;
-	if (lk_arg_is(args, "REPEATABLE") && next && lk_arg_is(next, "READ"))
-		return begin->isolation = 2, 2;
+	if (lk_arg_is(args, "READ") && lk_arg_is(next, "COMMITTED"))
+		return *isolation_out = 1, 2;
+	if (lk_arg_is(args, "REPEATABLE") && lk_arg_is(next, "READ"))
+		return *isolation_out = 2, 2;
 	if (lk_arg_is(args, "SERIALIZABLE"))
-		return begin->isolation = 3, 1;
+		return *isolation_out = 3, 1;
+	return 0;
+}
+
+size_t
+lk_isolation_take(const struct lk_arg *args, size_t n, const char **begin_out)
+{
+	int isolation;
+	size_t n_words = take_isolation(args, n, &isolation);
+
+	if (n_words > 0)
+		*begin_out = begin_texts[isolation][0][0];
+	return n_words;
+}
+
+static size_t
+take_begin_word(struct begin *begin, const struct lk_arg *args, size_t n)
+{
+	const struct lk_arg *next = n > 1 ? &args[1] : NULL;
+	size_t n_words = take_isolation(args, n, &begin->isolation);
+
+	if (n_words > 0)
+		return n_words;
 	if (lk_arg_is(args, "READ") && next && lk_arg_is(next, "ONLY"))
 		return begin->read_only = true, 2;
 	if (lk_arg_is(args, "DEFERRABLE"))
@@ -197,22 +200,14 @@ run_begin(struct lk_request *req)
 		fail_nested(req);
 		return;
 	}
+	if (lk_drain_refuses(req))
+		return;
 	tx = lk_tx_new(client, begin_owner(req, &begin), req->database,
 	    begin_texts[begin.isolation][begin.read_only][begin.deferrable]);
 	tx->is_named = tx->owner != NULL && tx->owner->name != NULL;
 	if (begin.is_here)
 		client->current = tx;
 	lk_request_int(req, (int64_t)tx->handle);
-}
-
-static bool
-needs_tx(struct lk_request *req)
-{
-	if (req->tx != NULL)
-		return false;
-	lk_request_failf(req, LK_ERR_NOTX, "%s needs a transaction: name one "
-	    "with #handle, or open one with BEGIN HERE", req->verb->name);
-	return true;
 }
 
 static void
@@ -222,9 +217,7 @@ finish(struct lk_request *req, bool commits)
 	const char *tag = commits ? "COMMIT" : "ROLLBACK";
 
 	if (tx->state == LK_TX_ABORTED || tx->worker == NULL) {
-		if (tx->state == LK_TX_ABORTED && commits)
-			fail_aborted(req);
-		else
+		if (!commits || !lk_tx_refuses(req))
 			lk_request_simple(req, tag);
 		if (commits)
 			tx->core->stats.commits += tx->why.is_set ? 0 : 1;
@@ -242,7 +235,7 @@ finish(struct lk_request *req, bool commits)
 static void
 run_commit(struct lk_request *req)
 {
-	if (!needs_tx(req))
+	if (!lk_tx_is_missing(req))
 		finish(req, true);
 }
 
@@ -253,12 +246,8 @@ savepoint_statement(struct lk_request *req, const char *words,
 	struct lk_buf text = LK_BUF_INIT;
 	size_t i;
 
-	if (needs_tx(req))
+	if (lk_tx_is_missing(req) || lk_tx_refuses(req))
 		return;
-	if (req->tx->state == LK_TX_ABORTED) {
-		fail_aborted(req);
-		return;
-	}
 	if (name->data == NULL || name->len == 0 || name->len > MAX_SAVEPOINT ||
 	    memchr(name->data, '\0', name->len) != NULL) {
 		lk_request_failf(req, LK_ERR_SYNTAX,
@@ -274,7 +263,7 @@ savepoint_statement(struct lk_request *req, const char *words,
 	lk_buf_putc(&text, '"');
 	req->control = lk_xstrdup(lk_buf_cstr(&text));
 	lk_buf_fini(&text);
-	run_statement(req);
+	lk_run_statement(req);
 }
 
 static void
@@ -286,7 +275,7 @@ run_rollback(struct lk_request *req)
 	} else if (req->n_args != 0) {
 		lk_request_failf(req, LK_ERR_SYNTAX,
 		    "ROLLBACK takes other words: %s", req->verb->syntax);
-	} else if (!needs_tx(req)) {
+	} else if (!lk_tx_is_missing(req)) {
 		finish(req, false);
 	}
 }
@@ -365,6 +354,7 @@ static void
 run_give(struct lk_request *req)
 {
 	struct lk_tx *tx = NULL;
+	struct lk_task *task;
 	uint64_t handle;
 
 	if (lk_parse_handle(&req->args[0], &handle) < 0 ||
@@ -382,8 +372,11 @@ run_give(struct lk_request *req)
 	}
 	if (req->client->current == tx)
 		req->client->current = NULL;	/* it is that task's now */
-	lk_tx_set_owner(tx, lk_task_named(req->client, req->args[1].data,
-	    req->args[1].len));
+	task = lk_task_named(req->client, req->args[1].data,
+	    req->args[1].len);
+	if (!task->is_placed)	/* only this connection's can end it */
+		lk_task_set_client(task, req->client);
+	lk_tx_set_owner(tx, task);
 	tx->is_named = true;
 	lk_request_simple(req, "OK");
 }
@@ -409,48 +402,34 @@ run_cancel(struct lk_request *req)
 	lk_request_int(req, is_cancelled);
 }
 
-/* ---- KILL ---- */
-
-static bool
-is_admin(const struct lk_client *client)
-{
-	return client->peer.uid == 0 || client->peer.uid == geteuid();
-}
-
-static void
-run_kill(struct lk_request *req)
-{
-	struct lk_buf text = LK_BUF_INIT;
-	struct lk_tx *tx = NULL;
-	uint64_t handle = 0;
-
-	if (!is_admin(req->client)) {
-		lk_request_failf(req, LK_ERR_DENIED, "KILL is for the daemon's "
-		    "own user and for root");
-		return;
-	}
-	if (lk_parse_handle(&req->args[0], &handle) == 0)
-		tx = lk_tx_by_handle(req->core, handle);
-	if (tx == NULL) {
-		lk_request_failf(req, LK_ERR_NOTX, "no such transaction: "
-		    "SHOW transactions lists them");
-		return;
-	}
-	lk_buf_puts(&text, "ended by KILL of ");
-	lk_words_client(&text, req->client);
-	lk_tx_expire(tx, lk_buf_cstr(&text));
-	lk_buf_fini(&text);
-	lk_request_simple(req, "OK");
-}
-
 /* ---- the table ---- */
+
+static const char hello_syntax[] = "HELLO [2|3]"
+#define LK_HELLO_TEXT(word, value, help) " [" word " " value "]"
+#define LK_HELLO_WORDS(word, words, help) " [" word " " words "]"
+#include "core/hello.def"
+#undef LK_HELLO_TEXT
+#undef LK_HELLO_WORDS
+    ;
 
 static const struct lk_verb verbs[] = {
 #define LK_VERB(name, min, max, flags, run, syntax, summary)		\
-	{ name, min, max, flags, run, syntax, summary },
+	{ name, min, max, flags, run, syntax, summary, 0 },
 #include "core/verbs.def"
 #undef LK_VERB
+#define LK_ORM_VERB(symbol, word, is_write, compile, syntax, summary)	\
+	{ word, 1, LK_REQUEST_MAX_ARGS, LK_VERB_TX | LK_VERB_UNIT,	\
+	    lk_run_orm, syntax,						\
+	    summary, LK_ORM_##symbol },
+#include "orm/verb.def"
+#undef LK_ORM_VERB
 };
+
+bool
+lk_verb_is_statement(const struct lk_verb *verb)
+{
+	return (verb->flags & (LK_VERB_TX | LK_VERB_WORK)) != 0;
+}
 
 size_t
 lk_verb_count(void)

@@ -1,6 +1,7 @@
 /*
- * From core's state and one look to the wait graph.  What came to be after
- * the look was asked for, and all that is unknown, can move.
+ * From core's state and the servers' last looks to the wait graph at one
+ * instant, that of one of these looks.  What came to be after it was asked for,
+ * and all that is unknown, can move.
  */
 #include <string.h>
 
@@ -9,9 +10,7 @@
 
 struct build {
 	struct lk_core		*core;
-	const struct lk_server	*server;
-	const struct lk_look	*look;
-	uint32_t		 first_foreign;	/* node of look->waits[0] */
+	const struct lk_look	*at;	/* NULL: no instant in particular */
 };
 
 static uint32_t
@@ -39,7 +38,29 @@ add_edge(struct build *b, uint32_t from, uint32_t to)
 static bool
 is_new(const struct build *b, uint64_t seq)
 {
-	return seq > b->look->seq;
+	return b->at != NULL && seq > b->at->seq;
+}
+
+/*
+ * Whether the wait was in force at the instant.  A look has seen its own waits
+ * then.  Another server's wait was if it was seen before that look was asked
+ * for, and once more by one that was asked for after its answer.
+ */
+static bool
+is_in_force(const struct build *b, const struct lk_look *look,
+    const struct lk_wait *wait)
+{
+	return b->at == NULL || look == b->at ||
+	    (wait->seen_seq < b->at->seq && look->seq > b->at->answered_seq);
+}
+
+static const struct lk_wait *
+find_wait(const struct build *b, const struct lk_server *server, int pid)
+{
+	const struct lk_look *look = server->is_blind ? NULL : server->last;
+	const struct lk_wait *wait = lk_look_find(look, pid);
+
+	return wait != NULL && is_in_force(b, look, wait) ? wait : NULL;
 }
 
 /* ---- nodes ---- */
@@ -137,53 +158,94 @@ add_worker_nodes(struct build *b)
 }
 
 static void
-add_foreign_nodes(struct build *b)
+add_foreign_nodes(struct build *b, struct lk_server *server)
 {
 	size_t i;
 
-	for (i = 0; i < b->look->n_waits; i++) {
-		uint32_t node = add_node(b, LK_NODE_AND, LK_REF_FOREIGN,
-		    &b->look->waits[i]);
-
-		if (i == 0)
-			b->first_foreign = node;
-	}
+	server->first_foreign = b->core->graph.n_nodes;
+	for (i = 0; server->last != NULL && i < server->last->n_waits; i++)
+		add_node(b, LK_NODE_AND, LK_REF_FOREIGN,
+		    &server->last->waits[i]);
 }
 
 /* ---- edges ---- */
 
 /* A backend is one of our sessions, or somebody's who waits, or alive. */
 static bool
-backend_node(struct build *b, int pid, uint32_t *node_out)
+backend_node(struct build *b, const struct lk_server *server, int pid,
+    uint32_t *node_out)
 {
 	const struct lk_worker *worker;
 	const struct lk_wait *wait;
 
 	if (pid == 0)
 		return false;	/* a prepared transaction: its owner is anybody */
-	worker = lk_worker_by_pid(b->server, pid);
+	worker = lk_worker_by_pid(server, pid);
 	if (worker != NULL) {
 		*node_out = worker->node_number;
 		return true;
 	}
-	wait = lk_look_find(b->look, pid);
-	if (wait == NULL)
+	wait = find_wait(b, server, pid);
+	if (wait == NULL || lk_server_is_gone(server, pid))
 		return false;
-	*node_out = b->first_foreign + (uint32_t)(wait - b->look->waits);
+	*node_out = server->first_foreign +
+	    (uint32_t)(wait - server->last->waits);
 	return true;
 }
 
-static void
-add_wait_edges(struct build *b, uint32_t from, const struct lk_wait *wait)
+/*
+ * Whether a soft edge is to be reckoned with.  pg_blocking_pids proves it, when
+ * asked after one look had seen the wait and before the next saw it still.
+ */
+static bool
+may_be_soft(const struct build *b, const struct lk_look *look,
+    const struct lk_wait *wait, const struct lk_blocker *blocker)
 {
+	if (b->at == NULL && !wait->was_asked)
+		return true;
+	return blocker->is_confirmed && wait->seen_seq < look->seq;
+}
+
+static void
+add_edges_to(struct build *b, const struct lk_server *server, uint32_t from,
+    const struct lk_wait *wait)
+{
+	const struct lk_blocker *blocker;
 	size_t i;
 	uint32_t to;
 
 	for (i = 0; i < wait->n_blockers; i++) {
+		blocker = &wait->blockers[i];
+		if (blocker->is_soft &&
+		    !may_be_soft(b, server->last, wait, blocker))
+			continue;
 		/* One that can move adds nothing to an AND node. */
-		if (backend_node(b, wait->blockers[i].pid, &to))
+		if (backend_node(b, server, blocker->pid, &to))
 			lk_graph_add_edge(&b->core->graph, from, to,
-			    wait->blockers[i].is_soft);
+			    blocker->is_soft);
+	}
+}
+
+/*
+ * Who waits for a row's tuple lock wants the row, and so waits for those, too,
+ * for whom the one that has this lock waits: also without that one.
+ */
+static void
+add_wait_edges(struct build *b, const struct lk_server *server, uint32_t from,
+    const struct lk_wait *wait)
+{
+	const struct lk_wait *first;
+	size_t i;
+
+	add_edges_to(b, server, from, wait);
+	if (strcmp(wait->locktype, "tuple") != 0)
+		return;
+	for (i = 0; i < wait->n_blockers; i++) {
+		first = wait->blockers[i].is_soft ? NULL :
+		    find_wait(b, server, wait->blockers[i].pid);
+		if (first != NULL &&
+		    strcmp(first->locktype, "transactionid") == 0)
+			add_edges_to(b, server, from, first);
 	}
 }
 
@@ -205,13 +267,28 @@ before_in_tx(const struct lk_request *req)
 	    lk_container(before, struct lk_request, tx_link);
 }
 
+/* A wait that was seen before the request was sent is not its wait. */
+static void
+add_statement_edges(struct build *b, const struct lk_request *req)
+{
+	const struct lk_server *server = req->worker->server;
+	const struct lk_wait *wait;
+
+	if (server == NULL)
+		return;
+	wait = find_wait(b, server, req->worker->backend_pid);
+	if (wait != NULL && req->seq <= server->last->seq)
+		add_wait_edges(b, server, req->node_number, wait);
+}
+
 static void
 add_request_edges(struct build *b, struct lk_request *req)
 {
 	const struct lk_request *before;
-	const struct lk_wait *wait;
+	uint32_t holder;
 
-	if (is_new(b, req->seq) || req->why.is_set) {
+	/* Whose deadline has passed is being ended. */
+	if (is_new(b, req->seq) || req->why.is_set || req->want_look) {
 		lk_graph_set_alive(&b->core->graph, req->node_number);
 		return;
 	}
@@ -227,12 +304,19 @@ add_request_edges(struct build *b, struct lk_request *req)
 	case LK_REQUEST_QUEUED:
 		add_edge(b, req->node_number, req->database->node_number);
 		break;
-	case LK_REQUEST_RUNNING:
-		wait = req->worker->server != b->server ? NULL :
-		    lk_look_find(b->look, req->worker->backend_pid);
-		if (wait != NULL)
-			add_wait_edges(b, req->node_number, wait);
+	case LK_REQUEST_PARKED:
+		if (req->park->tx != NULL)
+			add_edge(b, req->node_number,
+			    req->park->tx->node_number);
+		else if (backend_node(b, req->park->server, req->park->pid,
+		    &holder))
+			add_edge(b, req->node_number, holder);
 		break;
+	case LK_REQUEST_RUNNING:
+		add_statement_edges(b, req);
+		break;
+	case LK_REQUEST_LISTENING:
+	case LK_REQUEST_RETRYING:
 	case LK_REQUEST_ENDING:
 	case LK_REQUEST_HELD:
 	case LK_REQUEST_DONE:
@@ -267,6 +351,15 @@ add_await_edges(struct build *b, struct lk_task *task)
 		    from_link)->to->node_number);
 }
 
+/* Of one that has nothing open only its program knows whether it is over. */
+static bool
+is_under_way(const struct lk_task *task)
+{
+	return task->is_placed && (!lk_list_is_empty(&task->requests) ||
+	    !lk_list_is_empty(&task->held) || !lk_list_is_empty(&task->txs) ||
+	    !lk_list_is_empty(&task->awaits));
+}
+
 /* The thread stands still in a blocking call, and all its coroutines with it. */
 static void
 add_thread_edges(struct build *b, struct lk_client *blocking)
@@ -277,7 +370,7 @@ add_thread_edges(struct build *b, struct lk_client *blocking)
 
 	LK_LIST_EACH(&b->core->tasks, it, next) {
 		task = lk_container(it, struct lk_task, link);
-		if (task->client == NULL ||
+		if (!is_under_way(task) ||
 		    !lk_client_same_thread(task->client, blocking))
 			continue;
 		LK_LIST_EACH(&blocking->requests, jt, jnext) {
@@ -373,33 +466,106 @@ add_slot_edges(struct build *b)
 }
 
 static void
-add_foreign_edges(struct build *b)
+add_foreign_edges(struct build *b, const struct lk_server *server)
 {
+	const struct lk_wait *wait;
 	size_t i;
 
-	for (i = 0; i < b->look->n_waits; i++) {
-		if (lk_worker_by_pid(b->server, b->look->waits[i].pid) == NULL)
-			add_wait_edges(b, b->first_foreign + (uint32_t)i,
-			    &b->look->waits[i]);
+	if (server->is_blind || server->last == NULL)
+		return;
+	for (i = 0; i < server->last->n_waits; i++) {
+		wait = &server->last->waits[i];
+		if (lk_worker_by_pid(server, wait->pid) == NULL &&
+		    is_in_force(b, server->last, wait))
+			add_wait_edges(b, server, server->first_foreign +
+			    (uint32_t)i, wait);
 	}
 }
 
 void
-lk_waits_build(struct lk_core *core, const struct lk_server *server)
+lk_waits_build(struct lk_core *core, const struct lk_look *at)
 {
-	struct build b = { core, server, server->last, 0 };
+	struct build b = { core, at };
 	struct lk_list *it, *next;
+	uint32_t i;
 
 	lk_graph_clear(&core->graph);
 	add_task_nodes(&b);
 	add_tx_nodes(&b);
 	add_worker_nodes(&b);
-	add_foreign_nodes(&b);
+	for (i = 0; i < core->n_servers; i++)
+		add_foreign_nodes(&b, core->servers[i]);
 	LK_LIST_EACH(&core->clients, it, next)
 		add_reply_nodes(&b, lk_container(it, struct lk_client, link));
 	add_task_edges(&b);
 	add_client_edges(&b);
 	add_tx_edges(&b);
 	add_slot_edges(&b);
-	add_foreign_edges(&b);
+	for (i = 0; i < core->n_servers; i++)
+		add_foreign_edges(&b, core->servers[i]);
+}
+
+/* The node of who is in this wait, one of the server's last look. */
+static uint32_t
+waiter_node(const struct lk_server *server, const struct lk_wait *wait)
+{
+	const struct lk_worker *worker = lk_worker_by_pid(server, wait->pid);
+
+	if (worker == NULL)
+		return server->first_foreign +
+		    (uint32_t)(wait - server->last->waits);
+	return worker->request != NULL ? worker->request->node_number :
+	    worker->node_number;
+}
+
+static bool
+is_stuck(const struct lk_server *server, const struct lk_wait *wait)
+{
+	return lk_graph_is_stuck(&server->core->graph,
+	    waiter_node(server, wait));
+}
+
+bool
+lk_waits_are_stuck(const struct lk_server *server)
+{
+	const struct lk_look *look = server->last;
+	size_t i;
+
+	for (i = 0; look != NULL && i < look->n_waits; i++) {
+		if (is_stuck(server, &look->waits[i]))
+			return true;
+	}
+	return false;
+}
+
+static bool
+has_soft_blocker(const struct lk_wait *wait)
+{
+	size_t i;
+
+	for (i = 0; i < wait->n_blockers; i++) {
+		if (wait->blockers[i].is_soft)
+			return true;
+	}
+	return false;
+}
+
+uint32_t *
+lk_waits_to_ask(const struct lk_server *server, size_t *n_out)
+{
+	const struct lk_look *look = server->last;
+	const struct lk_wait *wait;
+	uint32_t *pids = NULL;
+	size_t i;
+
+	*n_out = 0;
+	for (i = 0; look != NULL && i < look->n_waits; i++) {
+		wait = &look->waits[i];
+		if (wait->was_asked || !has_soft_blocker(wait) ||
+		    !is_stuck(server, wait))
+			continue;
+		pids = lk_xrealloc(pids, (*n_out + 1) * sizeof(*pids));
+		pids[(*n_out)++] = (uint32_t)wait->pid;
+	}
+	return pids;
 }

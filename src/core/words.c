@@ -4,11 +4,9 @@
  */
 #include <string.h>
 
+#include "base/die.h"
 #include "core/internal.h"
 #include "orm/sqltext.h"
-
-/* What others see of a statement, in bytes. */
-#define MAX_DOING	200
 
 /* Holders of slots named in one error; the rest is counted. */
 #define MAX_NAMED	5
@@ -61,19 +59,71 @@ put_doing(struct lk_buf *out, const char *doing, const struct lk_client *whose,
 		lk_buf_append(out, doing, strcspn(doing, " "));
 }
 
+static void
+put_statement(struct lk_buf *out, const struct lk_verb *verb,
+    const struct lk_plan *plan, const struct lk_arg *args, size_t n_args,
+    size_t max_bytes)
+{
+	lk_buf_puts(out, verb->name);
+	if (plan != NULL) {
+		lk_buf_printf(out, " %s: ", plan->model->name);
+		lk_sql_redact(plan->sql, strlen(plan->sql), max_bytes, out);
+		return;
+	}
+	if (n_args == 0 || args[0].data == NULL ||
+	    strcmp(verb->name, "SQL") != 0)
+		return;
+	lk_buf_putc(out, ' ');
+	lk_sql_redact(args[0].data, args[0].len, max_bytes, out);
+}
+
+/* All its verbs while there is room for them. */
+void
+lk_words_unit(struct lk_buf *out, const struct lk_unit *unit)
+{
+	const struct lk_unit_verb *verb;
+	size_t i, end = out->len + LK_DOING_MAX;
+
+	lk_buf_puts(out, "EXEC");
+	for (i = 0; i < unit->n_verbs && out->len < end; i++) {
+		verb = &unit->verbs[i];
+		lk_buf_puts(out, i == 0 ? " " : "; ");
+		put_statement(out, verb->verb, verb->catalog != NULL ?
+		    &verb->plan : NULL, verb->args, verb->n_args,
+		    end - (out->len < end ? out->len : end));
+	}
+	if (i < unit->n_verbs)
+		lk_buf_printf(out, "; and %zu more", unit->n_verbs - i);
+}
+
 void
 lk_words_statement(struct lk_buf *out, const struct lk_request *req)
 {
 	if (req->control != NULL) {
 		lk_buf_puts(out, req->control);
-		return;
+	} else if (req->cursor != 0) {
+		lk_buf_puts(out, req->verb->name);
+		lk_cursor_words(out, req);
+	} else if (req->unit != NULL) {
+		lk_words_unit(out, req->unit);
+	} else {
+		put_statement(out, req->verb, req->catalog != NULL ?
+		    &req->plan : NULL, req->args, req->n_args,
+		    LK_DOING_MAX);
 	}
-	lk_buf_puts(out, req->verb->name);
-	if (req->n_args == 0 || req->args[0].data == NULL ||
-	    strcmp(req->verb->name, "SQL") != 0)
-		return;
-	lk_buf_putc(out, ' ');
-	lk_sql_redact(req->args[0].data, req->args[0].len, MAX_DOING, out);
+}
+
+char *
+lk_words_error(const struct lk_error *error)
+{
+	struct lk_buf words = LK_BUF_INIT;
+	char *copy;
+
+	lk_buf_printf(&words, "%s %s %s", lk_error_word(error->kind),
+	    error->sqlstate, error->message);
+	copy = lk_xstrdup(lk_buf_cstr(&words));
+	lk_buf_fini(&words);
+	return copy;
 }
 
 void
@@ -88,22 +138,35 @@ lk_words_doing(struct lk_buf *out, const struct lk_request *req,
 		lk_buf_puts(out, req->verb->name);
 }
 
+/* How long, in what wait, and what it is. */
+static void
+put_running(struct lk_buf *out, const struct lk_request *req,
+    const struct lk_client *viewer)
+{
+	const struct lk_worker *worker = req->worker;
+	const struct lk_wait *wait = worker != NULL && req->is_waiting &&
+	    worker->server != NULL ? lk_look_find(worker->server->last,
+	    worker->backend_pid) : NULL;
+
+	lk_buf_printf(out, ", running for %llu ms",
+	    (unsigned long long)ms_since(req->core, req->sent_us));
+	if (wait != NULL)
+		lk_buf_printf(out, ", waiting for %s", wait->object);
+	lk_buf_puts(out, ": ");
+	lk_words_doing(out, req, viewer);
+}
+
 void
 lk_words_tx(struct lk_buf *out, const struct lk_tx *tx,
     const struct lk_client *viewer)
 {
-	const struct lk_request *req;
-
 	lk_buf_printf(out, "#%llu of ", (unsigned long long)tx->handle);
 	if (tx->owner != NULL)
 		lk_words_task(out, tx->owner);
 	else
 		lk_words_client(out, tx->client);
 	if (tx->state == LK_TX_RUNNING && tx->worker->request != NULL) {
-		req = tx->worker->request;
-		lk_buf_printf(out, ", running for %llu ms: ",
-		    (unsigned long long)ms_since(tx->core, req->sent_us));
-		lk_words_doing(out, req, viewer);
+		put_running(out, tx->worker->request, viewer);
 		return;
 	}
 	lk_buf_printf(out, ", %s for %llu ms after ",
@@ -139,6 +202,10 @@ lk_words_blocker(struct lk_buf *out, const struct lk_server *server,
 	if (blocker->pid == 0) {
 		lk_buf_printf(out, "prepared transaction '%s'",
 		    blocker->gid != NULL ? blocker->gid : "?");
+		if (blocker->age_us > 0)
+			lk_buf_printf(out, ", prepared %llu ms ago",
+			    (unsigned long long)
+			    (blocker->age_us / LK_US_PER_MS));
 		return;
 	}
 	worker = lk_worker_by_pid(server, blocker->pid);
@@ -148,10 +215,7 @@ lk_words_blocker(struct lk_buf *out, const struct lk_server *server,
 		lk_words_tx(out, worker->tx, viewer);
 	} else if (worker->request != NULL) {
 		lk_words_task(out, worker->request->task);
-		lk_buf_printf(out, ", running for %llu ms: ",
-		    (unsigned long long)ms_since(server->core,
-		    worker->request->sent_us));
-		lk_words_doing(out, worker->request, viewer);
+		put_running(out, worker->request, viewer);
 	} else {
 		lk_buf_puts(out, "a session that is just finishing");
 	}
@@ -162,21 +226,61 @@ lk_words_blocker(struct lk_buf *out, const struct lk_server *server,
  * before them, which is of no use to know; in a cycle there is no such holder.
  */
 const struct lk_blocker *
-lk_words_root(const struct lk_server *server, const struct lk_wait *wait)
+lk_words_root_of(const struct lk_server *server,
+    const struct lk_blocker *blocker)
 {
-	const struct lk_blocker *blocker = NULL;
+	const struct lk_wait *wait, *mark = NULL;
 	size_t n_steps;
 
-	for (n_steps = 0; n_steps <= server->last->n_waits; n_steps++) {
-		if (wait == NULL)
-			return blocker;
-		if (wait->n_blockers == 0)
-			return NULL;
-		blocker = &wait->blockers[0];
+	for (n_steps = 1; ; n_steps++) {
 		wait = blocker->pid != 0 ?
 		    lk_look_find(server->last, blocker->pid) : NULL;
+		if (wait == NULL)
+			return blocker;
+		if (wait->n_blockers == 0 || wait == mark)
+			return NULL;
+		/* Marks ever farther apart: one comes to lie in the cycle. */
+		if ((n_steps & (n_steps - 1)) == 0)
+			mark = wait;
+		blocker = &wait->blockers[0];
 	}
-	return NULL;
+}
+
+size_t
+lk_words_n_holders(const struct lk_wait *wait)
+{
+	size_t n = wait->n_blockers > 0 ? 1 : 0;
+
+	while (n < wait->n_blockers && !wait->blockers[n].is_soft)
+		n++;
+	return n;
+}
+
+const struct lk_blocker *
+lk_words_root(const struct lk_server *server, const struct lk_wait *wait)
+{
+	return wait->n_blockers == 0 ? NULL :
+	    lk_words_root_of(server, &wait->blockers[0]);
+}
+
+void
+lk_words_waiter(struct lk_buf *out, const struct lk_server *server,
+    const struct lk_wait *wait, const struct lk_client *viewer)
+{
+	const struct lk_blocker waiter = { .pid = wait->pid };
+	const struct lk_request *req = lk_wait_request(server, wait);
+
+	if (req != NULL)
+		lk_words_task(out, req->task);
+	else
+		lk_words_blocker(out, server, &waiter, NULL);
+	lk_buf_printf(out, " waited %llu ms for %s",
+	    (unsigned long long)(wait->waited_us / LK_US_PER_MS),
+	    wait->object);
+	if (req != NULL) {
+		lk_buf_puts(out, " with ");
+		lk_words_doing(out, req, viewer);
+	}
 }
 
 void
@@ -204,6 +308,83 @@ lk_words_blockers(struct lk_buf *out, const struct lk_server *server,
 		    wait->n_blockers - MAX_NAMED);
 }
 
+void
+lk_words_lock(struct lk_buf *out, const struct lk_server *server,
+    const struct lk_wait *wait, const struct lk_client *viewer)
+{
+	lk_buf_printf(out, "lock, waiting %llu ms for %s: ",
+	    (unsigned long long)(wait->waited_us / LK_US_PER_MS),
+	    wait->object);
+	lk_words_blockers(out, server, wait, viewer);
+}
+
+void
+lk_words_lock_timeout(struct lk_error *why, const struct lk_request *req,
+    const struct lk_server *server, const struct lk_wait *wait)
+{
+	struct lk_buf who = LK_BUF_INIT;
+
+	lk_words_blockers(&who, server, wait, req->client);
+	lk_error_set(why, LK_ERR_LOCKTIMEOUT,
+	    "%s was not to be had within %llu ms: %s", wait->object,
+	    (unsigned long long)(req->lock_us / LK_US_PER_MS),
+	    lk_buf_cstr(&who));
+	lk_buf_fini(&who);
+}
+
+/* The one before it: in its transaction, else in its task. */
+static const struct lk_request *
+ahead_of(const struct lk_request *req)
+{
+	if (req->tx != NULL && req->tx_link.prev != &req->tx->requests)
+		return lk_container(req->tx_link.prev, struct lk_request,
+		    tx_link);
+	if (req->task != NULL && req->task_link.prev != &req->task->requests)
+		return lk_container(req->task_link.prev, struct lk_request,
+		    task_link);
+	return NULL;
+}
+
+/* What its schema is known from is to be read. */
+static void
+put_catalog(struct lk_buf *out, const struct lk_database *db)
+{
+	lk_buf_printf(out, ", waiting for the catalog of %s to be read%s",
+	    db->config->name, db->catalog != NULL ? " again" : "");
+	if (db->unread_text != NULL)
+		lk_buf_printf(out, "; the last reading failed: %s",
+		    db->unread_text);
+}
+
+void
+lk_words_queue(struct lk_buf *out, const struct lk_request *req)
+{
+	const struct lk_request *ahead = ahead_of(req);
+
+	lk_buf_puts(out, "queue");
+	if (req->client != NULL && req->client->is_paused) {
+		lk_buf_puts(out, ", while its client reads no replies");
+	} else if (lk_list_is_linked(&req->catalog_link)) {
+		put_catalog(out, req->database);
+	} else if (req->state == LK_REQUEST_QUEUED) {
+		lk_buf_printf(out, ", no slot of %s being free; ",
+		    req->database->config->name);
+		lk_words_slots(out, req->database, req->client);
+	} else if (req->state == LK_REQUEST_LISTENING) {
+		lk_buf_printf(out, ", no session of %s listening yet",
+		    req->database->config->name);
+	} else if (req->state == LK_REQUEST_RETRYING) {
+		lk_buf_printf(out, ", between try %u of its unit and the next",
+		    req->unit->n_tries);
+	} else if (ahead != NULL) {
+		lk_buf_printf(out, ", behind the same %s's request %s: ",
+		    ahead->tx == req->tx && req->tx != NULL ?
+		    "transaction" : "task",
+		    lk_request_state_word(ahead->state));
+		lk_words_doing(out, ahead, req->client);
+	}
+}
+
 static void
 put_slot(struct lk_buf *out, const struct lk_worker *worker,
     const struct lk_client *viewer)
@@ -214,9 +395,7 @@ put_slot(struct lk_buf *out, const struct lk_worker *worker,
 		lk_words_tx(out, worker->tx, viewer);
 	} else if (req != NULL) {
 		lk_words_task(out, req->task);
-		lk_buf_printf(out, ", running for %llu ms: ",
-		    (unsigned long long)ms_since(req->core, req->sent_us));
-		lk_words_doing(out, req, viewer);
+		put_running(out, req, viewer);
 	} else {
 		lk_buf_puts(out, lk_worker_state_word(worker->state));
 	}

@@ -40,10 +40,19 @@ idle_for_long(struct lk_timer *timer)
 	    idle_timer);
 	struct lk_database *db = worker->database;
 
-	if (db->n_workers <= db->config->workers_min)
-		return;
-	lk_worker_set_state(worker, LK_WORKER_STOPPING);
-	db->core->effects->worker_stop(db->core->ctx, worker->index);
+	if (db->n_workers > db->config->workers_min)
+		lk_worker_retire(worker);
+}
+
+void
+lk_worker_set_idle_timer(struct lk_worker *worker)
+{
+	const struct lk_database *db = worker->database;
+	uint64_t patience = db->config->workers_idle_us;
+
+	lk_timer_set(&db->core->timers, &worker->idle_timer,
+	    patience > 0 && db->n_workers > db->config->workers_min ?
+	    worker->since_us + patience : LK_NEVER);
 }
 
 static uint32_t
@@ -86,6 +95,15 @@ lk_worker_start(struct lk_database *db)
 	return worker;
 }
 
+void
+lk_worker_retire(struct lk_worker *worker)
+{
+	struct lk_core *core = worker->database->core;
+
+	lk_worker_set_state(worker, LK_WORKER_STOPPING);
+	core->effects->worker_stop(core->ctx, worker->index);
+}
+
 static void
 leave_state(struct lk_worker *worker)
 {
@@ -110,11 +128,12 @@ enter_state(struct lk_worker *worker)
 		db->n_workers--;
 	if (worker->state == LK_WORKER_IDLE) {
 		lk_list_prepend(&db->idle, &worker->link);
-		if (db->config->workers_idle_us > 0 &&
-		    db->n_workers > db->config->workers_min)
-			lk_timer_set(&db->core->timers, &worker->idle_timer,
-			    db->core->now_us + db->config->workers_idle_us);
+		lk_worker_set_idle_timer(worker);
 	}
+	/* It may have been the last whose slot would come free by itself. */
+	if (worker->state == LK_WORKER_PINNED ||
+	    worker->state == LK_WORKER_STOPPING)
+		lk_watch_queue(db);
 }
 
 void
@@ -165,8 +184,9 @@ fill_params(struct lk_item *item, const struct lk_request *req)
 		return;
 	item->params = lk_xcalloc(item->n_params, sizeof(*item->params));
 	for (i = 0; i < item->n_params; i++)
-		item->params[i] = (struct lk_param){ req->args[i + 1].data,
-		    req->args[i + 1].len };
+		item->params[i] = (struct lk_param){
+		    .data = req->args[i + 1].data,
+		    .len = req->args[i + 1].len };
 }
 
 static void
@@ -176,15 +196,18 @@ fill_item(struct lk_item *item, struct lk_request *req)
 	item->format = req->format;
 	if (req->control != NULL) {
 		item->kind = LK_ITEM_CONTROL;
-		item->arena = lk_xstrdup(req->control);
-		item->sql = item->arena;
+		item->sql = item->text = lk_xstrdup(req->control);
 		return;
 	}
 	item->kind = LK_ITEM_SQL;
 	item->arena = req->arena;
-	item->sql = req->args[0].data;
-	fill_params(item, req);
 	req->arena = NULL;
+	if (req->plan.sql != NULL) {
+		lk_orm_fill(item, &req->plan);
+	} else {
+		item->sql = req->args[0].data;
+		fill_params(item, req);
+	}
 }
 
 static void
@@ -211,19 +234,31 @@ hand_over(struct lk_worker *worker, struct lk_job **job)
 	core->effects->submit(core->ctx, worker->index, job);
 }
 
+static struct lk_job *
+make_job(struct lk_request *req)
+{
+	struct lk_job *job;
+
+	if (req->unit != NULL)
+		return lk_unit_job(req);
+	job = lk_job_new(1);
+	fill_item(&job->items[0], req);
+	return job;
+}
+
 void
 lk_worker_submit(struct lk_worker *worker, struct lk_request *req)
 {
 	struct lk_core *core = req->core;
 	struct lk_tx *tx = req->tx;
-	struct lk_job *job = lk_job_new(1);
+	struct lk_job *job;
 	bool ends_tx = tx != NULL && tx->state == LK_TX_ENDING;
 
 	note_doing(req);
-	fill_item(&job->items[0], req);
+	job = make_job(req);
 	job->limit_result = core->config->limit_result_bytes;
 	job->in_tx = tx != NULL && !ends_tx;
-	job->clean = !job->in_tx;
+	job->clean = !job->in_tx && !(tx == NULL && req->plan.is_clean);
 	if (tx != NULL && !tx->is_begun)
 		job->begin = tx->begin;
 	if (tx != NULL && !ends_tx)
@@ -232,7 +267,7 @@ lk_worker_submit(struct lk_worker *worker, struct lk_request *req)
 	req->worker = worker;
 	req->sent_us = core->now_us;
 	worker->request = req;
-	core->stats.statements++;
+	core->stats.statements += job->n_items;
 	hand_over(worker, &job);
 	lk_watch_statement(req);
 }
@@ -254,6 +289,10 @@ lk_worker_submit_rollback(struct lk_worker *worker)
 static void
 lose_session(struct lk_worker *worker)
 {
+	if (worker->backend_pid != 0) {
+		worker->lost = lk_about_worker(worker);
+		lk_server_note_gone(worker->server, worker->backend_pid);
+	}
 	worker->server = NULL;
 	worker->backend_pid = 0;
 	worker->is_clean = true;
@@ -266,6 +305,7 @@ lose_session(struct lk_worker *worker)
 void
 lk_worker_settle(struct lk_worker *worker)
 {
+	struct lk_database *db = worker->database;
 	struct lk_tx *tx = worker->tx;
 
 	if (worker->has_job || worker->state == LK_WORKER_STOPPING)
@@ -288,8 +328,13 @@ lk_worker_settle(struct lk_worker *worker)
 	lk_worker_set_state(worker, LK_WORKER_CLEANING);
 	if (!worker->is_clean || worker->n_cancels > 0)
 		return;
+	/* One was lent, or max is less than it was. */
+	if (db->n_workers > db->config->workers_max && db->n_lent == 0) {
+		lk_worker_retire(worker);
+		return;
+	}
 	lk_worker_set_state(worker, LK_WORKER_IDLE);
-	lk_database_dispatch(worker->database);
+	lk_database_dispatch(db);
 }
 
 static void
@@ -298,7 +343,7 @@ requeue(struct lk_request *req, struct lk_item *item)
 	struct lk_database *db = req->database;
 	struct lk_tx *tx = req->tx;
 
-	if (req->control == NULL) {
+	if (req->control == NULL && req->unit == NULL) {
 		req->arena = item->arena;
 		item->arena = NULL;
 	}
@@ -320,7 +365,7 @@ may_requeue(const struct lk_request *req, const struct lk_item *item)
 }
 
 static void
-autocommit_done(struct lk_request *req, struct lk_item *item)
+statement_done(struct lk_request *req, struct lk_item *item)
 {
 	struct lk_error why;
 
@@ -346,26 +391,81 @@ autocommit_done(struct lk_request *req, struct lk_item *item)
 	}
 }
 
+static void
+count_loaded(struct lk_core *core, const struct lk_job *job)
+{
+	size_t i;
+
+	for (i = 0; i < job->n_items; i++)
+		core->stats.statements += job->items[i].n_loaded;
+}
+
+static void
+autocommit_done(struct lk_request *req, struct lk_job *job)
+{
+	struct lk_item *item = lk_job_answer(job);
+
+	if (req->is_parking && item->outcome == LK_ITEM_FAILED &&
+	    lk_cancel_has_hit(req, item)) {
+		lk_park_arrive(req, item);
+		return;
+	}
+	if (req->is_parking) {	/* it was faster than its cancel */
+		lk_park_give_up(req);
+		lk_error_fini(&req->why);
+	}
+	if (req->unit != NULL)
+		lk_exec_done(req, job);
+	else
+		statement_done(req, item);
+}
+
 void
 lk_worker_job_done(struct lk_worker *worker, struct lk_job *job)
 {
 	struct lk_request *req = worker->request;
 	struct lk_tx *tx = worker->tx;
+	struct lk_item *answer = lk_job_answer(job);
 
-	worker->has_job = false;
-	worker->request = NULL;
+	if (req != NULL) {
+		req->task->ran_seq = ++req->core->seq;
+		lk_record_answered(req, job->run_us);
+		if (req->is_sentinel)
+			lk_sentinel_gone(req, !lk_cancel_has_hit(req, answer));
+		else if (req->keeps_slot && answer->outcome == LK_ITEM_DONE)
+			lk_sentinel_probe_through(req);
+		if (req->unit != NULL)
+			lk_unit_take_back(req, job);
+	}
+	count_loaded(worker->database->core, job);
 	if (job->after == LK_XACT_GONE)
 		lose_session(worker);
-	if (req != NULL && may_requeue(req, &job->items[0])) {
+	if (job->after == LK_XACT_IDLE && job->changed_schema)
+		lk_catalog_doubt(worker->database);
+	worker->has_job = false;
+	worker->request = NULL;
+	if (req != NULL && may_requeue(req, answer)) {
 		lk_worker_settle(worker);
-		requeue(req, &job->items[0]);
+		requeue(req, answer);
+	} else if (req != NULL && lk_orm_goes_back(req, answer)) {
+		;	/* it is on its way again */
 	} else if (tx != NULL) {
 		lk_tx_job_done(tx, worker, req, job);
 	} else if (req != NULL) {
-		autocommit_done(req, &job->items[0]);
+		autocommit_done(req, job);
 	}
 	lk_job_free(&job);
 	lk_worker_settle(worker);
+}
+
+/* Not when it could not be opened, which is tried on and on. */
+static void
+say_lost(struct lk_worker *worker, const char *why)
+{
+	if (worker->lost.pid != 0)
+		lk_log_about(&worker->lost, LK_LOG_INFO, "%s: session lost: %s",
+		    worker->database->config->name, why);
+	worker->lost = (struct lk_log_about){ 0 };
 }
 
 static bool
@@ -388,6 +488,7 @@ session_is_up(struct lk_worker *worker, const struct lk_note *note)
 {
 	struct lk_database *db = worker->database;
 	struct lk_core *core = db->core;
+	struct lk_log_about about;
 
 	core->stats.sessions_opened++;
 	if (db->down_since_us != 0)
@@ -395,6 +496,7 @@ session_is_up(struct lk_worker *worker, const struct lk_note *note)
 		    db->config->name);
 	db->down_since_us = 0;
 	lk_timer_clear(&core->timers, &db->down_timer);
+	lk_catalog_reachable(db);
 	if (worker->state == LK_WORKER_STOPPING)
 		return;
 	db->server = lk_server_get(core, note->server_id, db);
@@ -402,6 +504,9 @@ session_is_up(struct lk_worker *worker, const struct lk_note *note)
 	worker->backend_pid = note->backend_pid;
 	worker->is_clean = true;
 	core->seq++;
+	about = lk_about_worker(worker);
+	lk_log_about(&about, LK_LOG_DEBUG, "%s: session opened",
+	    db->config->name);
 	/* A cancel meant for the session before may still be out. */
 	lk_worker_settle(worker);
 }
@@ -420,21 +525,38 @@ tx_lost_session(struct lk_worker *worker, const char *text)
 	lk_error_fini(&why);
 }
 
+/* One of the reserve is to be there at once, or somebody else gives way. */
+static void
+give_up_reserve(struct lk_worker *worker)
+{
+	struct lk_database *db = worker->database;
+
+	if (worker->state != LK_WORKER_CONNECTING || worker->has_job ||
+	    worker->n_cancels > 0 || db->n_workers <= db->config->workers_max)
+		return;
+	lk_worker_retire(worker);
+	lk_database_cannot_lend(db);
+}
+
 static void
 session_is_down(struct lk_worker *worker, const struct lk_note *note)
 {
 	struct lk_database *db = worker->database;
 	struct lk_core *core = db->core;
 	const char *text = note->error.message;
+	bool was_open = worker->backend_pid != 0 || worker->lost.pid != 0;
 
 	core->stats.sessions_lost++;
 	lose_session(worker);
+	say_lost(worker, text);
 	free(db->down_text);
 	db->down_text = lk_xstrdup(text);
 	if (worker->tx != NULL)
 		tx_lost_session(worker, text);
 	if (worker->state != LK_WORKER_STOPPING)
 		lk_worker_set_state(worker, LK_WORKER_CONNECTING);
+	if (!was_open)
+		give_up_reserve(worker);
 	if (core->is_stopping || has_session(db) || db->down_since_us != 0)
 		return;
 	lk_log(LK_LOG_WARNING, "%s: no session: %s", db->config->name, text);
@@ -466,11 +588,16 @@ void
 lk_worker_exited(struct lk_worker *worker)
 {
 	struct lk_core *core = worker->database->core;
+	struct lk_log_about about = lk_about_worker(worker);
 	struct lk_tx *tx = worker->tx;
 
 	lk_assert(worker->state == LK_WORKER_STOPPING && !worker->has_job);
 	if (tx != NULL)		/* only when stopping: closing rolled it back */
 		tx_lost_session(worker, "the daemon is stopping");
+	lk_log_about(&about, LK_LOG_DEBUG, "%s: session closed",
+	    worker->database->config->name);
+	if (worker->backend_pid != 0)
+		lk_server_note_gone(worker->server, worker->backend_pid);
 	lk_timer_clear(&core->timers, &worker->idle_timer);
 	core->workers[worker->index] = NULL;
 	free(worker);

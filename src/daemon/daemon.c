@@ -4,7 +4,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
+#include <sys/signalfd.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
@@ -15,145 +15,14 @@
 #include "base/heap.h"
 #include "base/log.h"
 #include "base/role.h"
-#include "core/core.h"
-#include "daemon/threads.h"
+#include "daemon/internal.h"
+#include "db/listen.h"
+#include "db/reader.h"
 #include "db/watcher.h"
-#include "db/worker.h"
-#include "net/listener.h"
+#include "ops/config.h"
+#include "ops/files.h"
 #include "ops/logsink.h"
-
-#define FILES_WANTED	65536
-
-struct lk_daemon {
-	const struct lk_config *config;
-	struct lk_db_args *db_args;	/* by database */
-	struct event_base *base;
-	struct lk_core	*core;
-	struct lk_listener *listener;	/* NULL once ending */
-	struct lk_threads workers;
-	struct lk_threads watchers;
-	struct lk_mailbox mailbox;	/* what all threads post to */
-	int		 timer_fd;
-	uint64_t	 timer_us;	/* what it is set to, or LK_NEVER */
-	struct event	*on_mail;
-	struct event	*on_timer;
-	struct event	*on_term;
-	struct event	*on_int;
-	bool		 has_mailbox;
-	bool		 is_ending;
-};
-
-/* ---- core's effects ---- */
-
-static struct lk_db_args *
-args_of(const struct lk_daemon *daemon,
-    const struct lk_config_database *database)
-{
-	return &daemon->db_args[database - daemon->config->databases];
-}
-
-static int
-start_worker(void *ctx, uint32_t index,
-    const struct lk_config_database *database)
-{
-	struct lk_daemon *daemon = ctx;
-
-	lk_assert_loop();
-	return lk_threads_start(&daemon->workers, index,
-	    args_of(daemon, database));
-}
-
-static void
-submit(void *ctx, uint32_t worker, struct lk_job **job)
-{
-	struct lk_daemon *daemon = ctx;
-	struct lk_msg *msg = &(*job)->msg;
-
-	lk_assert_loop();
-	*job = NULL;
-	lk_threads_post(&daemon->workers, worker, msg);
-}
-
-static void
-stop_worker(void *ctx, uint32_t worker)
-{
-	struct lk_daemon *daemon = ctx;
-
-	lk_assert_loop();
-	lk_threads_stop(&daemon->workers, worker);
-}
-
-static int
-start_watcher(void *ctx, uint32_t index,
-    const struct lk_config_database *database)
-{
-	struct lk_daemon *daemon = ctx;
-
-	lk_assert_loop();
-	return lk_threads_start(&daemon->watchers, index,
-	    args_of(daemon, database));
-}
-
-static void
-look(void *ctx, uint32_t watcher, struct lk_look **asked)
-{
-	struct lk_daemon *daemon = ctx;
-	struct lk_msg *msg = &(*asked)->msg;
-
-	lk_assert_loop();
-	*asked = NULL;
-	lk_threads_post(&daemon->watchers, watcher, msg);
-}
-
-static void
-post_cancel(struct lk_threads *threads, uint32_t index,
-    struct lk_cancel **cancel)
-{
-	struct lk_msg *msg = &(*cancel)->msg;
-
-	lk_assert_loop();
-	*cancel = NULL;
-	lk_threads_post(threads, index, msg);
-}
-
-static void
-cancel_by_watcher(void *ctx, uint32_t watcher, struct lk_cancel **cancel)
-{
-	struct lk_daemon *daemon = ctx;
-
-	post_cancel(&daemon->watchers, watcher, cancel);
-}
-
-static void
-cancel_by_worker(void *ctx, uint32_t worker, struct lk_cancel **cancel)
-{
-	struct lk_daemon *daemon = ctx;
-
-	post_cancel(&daemon->workers, worker, cancel);
-}
-
-static void
-stop_watcher(void *ctx, uint32_t watcher)
-{
-	struct lk_daemon *daemon = ctx;
-
-	lk_assert_loop();
-	lk_threads_stop(&daemon->watchers, watcher);
-}
-
-static const struct lk_effects effects = {
-	.reply = lk_conn_reply,
-	.close = lk_conn_close,
-	.drain = lk_conn_drain,
-	.worker_start = start_worker,
-	.submit = submit,
-	.worker_stop = stop_worker,
-	.watcher_start = start_watcher,
-	.look = look,
-	.cancel = cancel_by_watcher,
-	.cancel_directly = cancel_by_worker,
-	.watcher_stop = stop_watcher,
-};
+#include "ops/systemd.h"
 
 /* ---- turns of the loop ---- */
 
@@ -179,6 +48,38 @@ set_timer(struct lk_daemon *daemon)
 	    NULL) == 0);
 }
 
+/* Going from serving to draining to ending, wherever it was asked for. */
+static void
+follow_drain(struct lk_daemon *daemon)
+{
+	lk_assert_loop();
+	if (daemon->is_ending) {
+		if (lk_core_is_stopped(daemon->core))
+			event_base_loopbreak(daemon->base);
+		return;
+	}
+	if (lk_core_is_draining(daemon->core) && !daemon->is_draining) {
+		daemon->is_draining = true;
+		lk_systemd_notify("STOPPING=1\nSTATUS=draining: waiting for "
+		    "open transactions");
+	}
+	/* In an event of its own: connections are not freed under those who
+	 * are at work with them. */
+	if (lk_core_is_drained(daemon->core))
+		event_active(daemon->on_drained, EV_TIMEOUT, 0);
+}
+
+static void
+after_input(void *ctx)
+{
+	struct lk_daemon *daemon = ctx;
+
+	lk_assert_loop();
+	lk_config_free(&daemon->retired);
+	follow_drain(daemon);
+	set_timer(daemon);
+}
+
 /* What follows mail and timers, as it does input inside the listener. */
 static void
 end_turn(struct lk_daemon *daemon)
@@ -187,15 +88,18 @@ end_turn(struct lk_daemon *daemon)
 	lk_core_run_timers(daemon->core);
 	if (daemon->listener != NULL)
 		lk_listener_flush(daemon->listener);
-	set_timer(daemon);
-	if (daemon->is_ending && lk_core_is_stopped(daemon->core))
-		event_base_loopbreak(daemon->base);
+	after_input(daemon);
 }
 
-static void
-after_input(void *ctx)
+static struct lk_threads *
+threads_of(struct lk_daemon *daemon, const struct lk_msg *msg)
 {
-	set_timer(ctx);
+	if (msg->thread & LK_WATCHER_MARK)
+		return &daemon->watchers;
+	if (msg->thread & LK_LISTENER_MARK)
+		return &daemon->channel_listeners;
+	return msg->thread & LK_READER_MARK ? &daemon->readers :
+	    &daemon->workers;
 }
 
 /* Core only counts an end; the thread is joined before, and its index is free
@@ -203,12 +107,11 @@ after_input(void *ctx)
 static void
 deliver_exit(struct lk_daemon *daemon, struct lk_msg *msg)
 {
-	struct lk_threads *threads = msg->thread & LK_WATCHER_MARK ?
-	    &daemon->watchers : &daemon->workers;
+	struct lk_threads *threads = threads_of(daemon, msg);
 	struct lk_thread *thread;
 
 	lk_assert_loop();
-	thread = lk_threads_join(threads, msg->thread & ~LK_WATCHER_MARK);
+	thread = lk_threads_join(threads, msg->thread & ~threads->mark);
 	lk_core_deliver(daemon->core, msg);
 	free(thread);
 }
@@ -253,25 +156,81 @@ handle_timer(evutil_socket_t fd, short what, void *arg)
 }
 
 static void
-handle_signal(evutil_socket_t signal_number, short what, void *arg)
+handle_drained(evutil_socket_t fd, short what, void *arg)
 {
 	struct lk_daemon *daemon = arg;
 
-	(void)what;
+	(void)fd, (void)what;
 	lk_assert_loop();
-	if (daemon->is_ending) {
-		/* Nobody waits for anything any more: die of it. */
-		lk_log(LK_LOG_WARNING, "ending at once: %s again",
-		    strsignal(signal_number));
-		lk_logsink_stop();
-		signal((int)signal_number, SIG_DFL);
-		raise((int)signal_number);
-	}
-	lk_log(LK_LOG_INFO, "ending: %s", strsignal(signal_number));
+	if (daemon->is_ending)
+		return;
+	lk_log(LK_LOG_INFO, "ending: nothing is open");
 	daemon->is_ending = true;
 	lk_core_set_now(daemon->core, lk_clock_us());
 	lk_listener_free(&daemon->listener);
 	lk_core_stop(daemon->core);
+	end_turn(daemon);
+}
+
+/* Nobody waits for anything any more. */
+static void
+die_of(int number)
+{
+	sigset_t this;
+
+	lk_logsink_stop();
+	sigemptyset(&this);
+	sigaddset(&this, number);
+	pthread_sigmask(SIG_UNBLOCK, &this, NULL);
+	raise(number);
+}
+
+static void
+end_for(struct lk_daemon *daemon, int number)
+{
+	const char *name = strsignal(number);
+
+	lk_assert_loop();
+	if (daemon->is_ending || daemon->is_hurried) {
+		lk_log(LK_LOG_WARNING, "ending at once: %s again", name);
+		die_of(number);
+	}
+	if (lk_core_is_draining(daemon->core)) {
+		lk_log(LK_LOG_WARNING, "draining no longer: %s again", name);
+		daemon->is_hurried = true;
+		lk_core_drain(daemon->core, 0);
+	} else {
+		lk_log(LK_LOG_INFO, "shutting down: %s", name);
+		lk_core_drain(daemon->core, lk_core_drain_us(daemon->core));
+	}
+}
+
+static void
+reload(struct lk_daemon *daemon)
+{
+	struct lk_error error;
+
+	lk_assert_loop();
+	lk_error_init(&error);
+	(void)lk_core_reload(daemon->core, &error);	/* which logs it */
+	lk_error_fini(&error);
+}
+
+static void
+handle_signal(evutil_socket_t fd, short what, void *arg)
+{
+	struct lk_daemon *daemon = arg;
+	struct signalfd_siginfo info;
+
+	(void)what;
+	lk_assert_loop();
+	if (read(fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
+		return;
+	lk_core_set_now(daemon->core, lk_clock_us());
+	if (info.ssi_signo == SIGHUP)
+		reload(daemon);
+	else
+		end_for(daemon, (int)info.ssi_signo);
 	end_turn(daemon);
 }
 
@@ -282,23 +241,6 @@ fail(struct lk_error *error, const char *what)
 {
 	lk_error_set(error, LK_ERR_SYNTAX, "%s: %s", what, strerror(errno));
 	return -LK_E_IO;
-}
-
-/* Each client needs a descriptor; the usual soft limit is for programs that
- * use select(). */
-static void
-raise_file_limit(void)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 ||
-	    limit.rlim_cur >= FILES_WANTED)
-		return;
-	limit.rlim_cur = limit.rlim_max < FILES_WANTED ? limit.rlim_max :
-	    FILES_WANTED;
-	if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
-		lk_log(LK_LOG_WARNING, "cannot raise the limit of open files: "
-		    "%s", strerror(errno));
 }
 
 static int
@@ -315,31 +257,59 @@ make_base(struct lk_daemon *daemon, struct lk_error *error)
 	    fail(error, "no event loop that sees closed connections");
 }
 
+static struct event *
+make_reader(struct lk_daemon *daemon, int fd, event_callback_fn handle)
+{
+	struct event *event = event_new(daemon->base, fd, EV_READ | EV_PERSIST,
+	    handle, daemon);
+
+	lk_assert(event != NULL && event_add(event, NULL) == 0);
+	return event;
+}
+
+/*
+ * The signals stay blocked and are read, so that no handler runs in the midst
+ * of anything.  They count even where whoever started the daemon ignores them,
+ * as nohup does.
+ */
+static int
+open_signals(void)
+{
+	static const int taken[] = { SIGTERM, SIGINT, SIGHUP };
+	size_t i, n = sizeof(taken) / sizeof(taken[0]);
+	sigset_t all;
+
+	sigemptyset(&all);
+	for (i = 0; i < n; i++)
+		sigaddset(&all, taken[i]);
+	pthread_sigmask(SIG_BLOCK, &all, NULL);
+	for (i = 0; i < n; i++)
+		signal(taken[i], SIG_DFL);
+	return signalfd(-1, &all, SFD_NONBLOCK | SFD_CLOEXEC);
+}
+
 static int
 make_sources(struct lk_daemon *daemon, struct lk_error *error)
 {
+	lk_assert_loop();
 	daemon->timer_us = LK_NEVER;
 	daemon->timer_fd = timerfd_create(CLOCK_MONOTONIC,
 	    TFD_NONBLOCK | TFD_CLOEXEC);
 	if (daemon->timer_fd < 0)
 		return fail(error, "no timer");
+	daemon->signal_fd = open_signals();
+	if (daemon->signal_fd < 0)
+		return fail(error, "no descriptor for signals");
 	daemon->has_mailbox = lk_mailbox_init(&daemon->mailbox) == 0;
 	if (!daemon->has_mailbox)
 		return fail(error, "no mailbox");
-	daemon->on_mail = event_new(daemon->base,
-	    lk_mailbox_fd(&daemon->mailbox), EV_READ | EV_PERSIST, handle_mail,
-	    daemon);
-	daemon->on_timer = event_new(daemon->base, daemon->timer_fd,
-	    EV_READ | EV_PERSIST, handle_timer, daemon);
-	daemon->on_term = evsignal_new(daemon->base, SIGTERM, handle_signal,
-	    daemon);
-	daemon->on_int = evsignal_new(daemon->base, SIGINT, handle_signal,
-	    daemon);
-	if (event_add(daemon->on_mail, NULL) < 0 ||
-	    event_add(daemon->on_timer, NULL) < 0 ||
-	    event_add(daemon->on_term, NULL) < 0 ||
-	    event_add(daemon->on_int, NULL) < 0)
-		return fail(error, "the event loop takes no events");
+	daemon->on_mail = make_reader(daemon, lk_mailbox_fd(&daemon->mailbox),
+	    handle_mail);
+	daemon->on_timer = make_reader(daemon, daemon->timer_fd, handle_timer);
+	daemon->on_signal = make_reader(daemon, daemon->signal_fd,
+	    handle_signal);
+	daemon->on_drained = evtimer_new(daemon->base, handle_drained, daemon);
+	lk_assert(daemon->on_drained != NULL);
 	return 0;
 }
 
@@ -351,20 +321,24 @@ make_db_args(struct lk_daemon *daemon)
 
 	daemon->db_args = lk_xcalloc(config->n_databases,
 	    sizeof(*daemon->db_args));
-	for (i = 0; i < config->n_databases; i++)
-		daemon->db_args[i] = (struct lk_db_args){
-			.conninfo = config->databases[i].conninfo,
-			.connect_timeout_us = config->timeout_connect_us,
-		};
+	for (i = 0; i < config->n_databases; i++) {
+		/* Threads read it while configs come and go. */
+		daemon->db_args[i].conninfo =
+		    lk_xstrdup(config->databases[i].conninfo);
+		daemon->db_args[i].connect_timeout_us =
+		    config->timeout_connect_us;
+	}
 }
 
 static struct lk_daemon *
-make_daemon(const struct lk_config *config)
+make_daemon(const char *config_path, struct lk_config *config)
 {
 	struct lk_daemon *daemon = lk_xcalloc(1, sizeof(*daemon));
 
+	daemon->config_path = config_path;
 	daemon->config = config;
 	daemon->timer_fd = -1;
+	daemon->signal_fd = -1;
 	daemon->workers = (struct lk_threads){
 		.name = "worker",
 		.body = lk_worker_main,
@@ -376,29 +350,57 @@ make_daemon(const struct lk_config *config)
 		.body = lk_watcher_main,
 		.outbox = &daemon->mailbox,
 	};
+	daemon->channel_listeners = (struct lk_threads){
+		.name = "listener",
+		.mark = LK_LISTENER_MARK,
+		.body = lk_listen_main,
+		.outbox = &daemon->mailbox,
+	};
+	daemon->readers = (struct lk_threads){
+		.name = "catalog",
+		.mark = LK_READER_MARK,
+		.body = lk_reader_main,
+		.outbox = &daemon->mailbox,
+	};
 	make_db_args(daemon);
 	return daemon;
 }
 
-int
-lk_daemon_new(const struct lk_config *config, struct lk_daemon **daemon_out,
-    struct lk_error *error)
+static int
+make_listener(struct lk_daemon *daemon, struct lk_error *error)
 {
-	struct lk_daemon *daemon = make_daemon(config);
+	int rc, inherited_fd;
+
+	lk_assert_loop();
+	rc = lk_systemd_socket(&inherited_fd, error);
+	if (rc == 0)
+		rc = lk_listener_new(daemon->base, daemon->config, inherited_fd,
+		    daemon->core, after_input, daemon, &daemon->listener,
+		    error);
+	return rc;
+}
+
+int
+lk_daemon_new(const char *config_path, struct lk_config **config,
+    struct lk_daemon **daemon_out, struct lk_error *error)
+{
+	struct lk_daemon *daemon = make_daemon(config_path, *config);
 	int rc;
 
+	*config = NULL;
 	lk_role_enter(LK_ROLE_LOOP);
 	lk_assert_loop();
 	signal(SIGPIPE, SIG_IGN);
-	raise_file_limit();
-	rc = make_base(daemon, error);
+	rc = lk_files_allow(daemon->config, error);
+	if (rc == 0)
+		rc = make_base(daemon, error);
 	if (rc == 0)
 		rc = make_sources(daemon, error);
 	if (rc == 0) {
-		daemon->core = lk_core_new(config, &effects, daemon,
+		daemon->core = lk_core_new(daemon->config,
+		    &lk_daemon_effects, daemon,
 		    lk_clock_us(), lk_wall_us());
-		rc = lk_listener_new(daemon->base, config, daemon->core,
-		    after_input, daemon, &daemon->listener, error);
+		rc = make_listener(daemon, error);
 	}
 	if (rc < 0)
 		lk_daemon_free(&daemon);
@@ -418,6 +420,7 @@ say_ready(const struct lk_config *config)
 		    config->databases[i].name);
 	lk_log(LK_LOG_INFO, "ready: listening on %s, databases %s",
 	    config->listen_socket, lk_buf_cstr(&names));
+	lk_systemd_notify("READY=1\nSTATUS=serving %s", lk_buf_cstr(&names));
 	lk_buf_fini(&names);
 }
 
@@ -425,16 +428,12 @@ void
 lk_daemon_run(struct lk_daemon *daemon)
 {
 	lk_assert_loop();
-	if (lk_logsink_start() < 0)
-		lk_log(LK_LOG_WARNING,
-		    "no thread for the log: writing it may delay clients");
 	lk_core_set_now(daemon->core, lk_clock_us());
 	lk_core_start(daemon->core);
 	set_timer(daemon);
 	say_ready(daemon->config);
 	event_base_dispatch(daemon->base);
 	lk_log(LK_LOG_INFO, "ended");
-	lk_logsink_stop();
 }
 
 static void
@@ -442,6 +441,16 @@ free_event(struct event *event)
 {
 	if (event != NULL)
 		event_free(event);
+}
+
+static void
+free_db_args(struct lk_daemon *daemon)
+{
+	size_t i;
+
+	for (i = 0; i < daemon->config->n_databases; i++)
+		free(daemon->db_args[i].conninfo);
+	free(daemon->db_args);
 }
 
 void
@@ -458,16 +467,22 @@ lk_daemon_free(struct lk_daemon **daemon)
 		lk_core_free(&gone->core);
 	free_event(gone->on_mail);
 	free_event(gone->on_timer);
-	free_event(gone->on_term);
-	free_event(gone->on_int);
+	free_event(gone->on_signal);
+	free_event(gone->on_drained);
 	if (gone->base != NULL)
 		event_base_free(gone->base);
 	if (gone->timer_fd >= 0)
 		close(gone->timer_fd);
+	if (gone->signal_fd >= 0)
+		close(gone->signal_fd);
 	if (gone->has_mailbox)
 		lk_mailbox_fini(&gone->mailbox);
 	lk_threads_fini(&gone->workers);
 	lk_threads_fini(&gone->watchers);
-	free(gone->db_args);
+	lk_threads_fini(&gone->channel_listeners);
+	lk_threads_fini(&gone->readers);
+	free_db_args(gone);
+	lk_config_free(&gone->retired);
+	lk_config_free(&gone->config);
 	free(gone);
 }

@@ -12,14 +12,16 @@ struct lk_daemon;
 
 /*
  * Everything up to being ready: the socket is bound and the first threads are
- * started.  The calling thread becomes the loop's.  config must outlive the
- * daemon.  0, or a negative error.
+ * started.  The calling thread becomes the loop's.  *config is the daemon's
+ * from here on, whatever is returned, and is read from config_path again when
+ * asked for.  0, or a negative error.
  */
-int	lk_daemon_new(const struct lk_config *config,
+int	lk_daemon_new(const char *config_path, struct lk_config **config,
 	    struct lk_daemon **daemon_out, struct lk_error *error);
 /*
- * Serve until SIGTERM or SIGINT, then until all threads have ended; a second
- * signal ends the process at once, with status 1.
+ * Serve until SIGTERM, SIGINT or SHUTDOWN, then until open transactions and
+ * all threads have ended.  A second signal ends the transactions at once; the
+ * process dies of the third.
  */
 void	lk_daemon_run(struct lk_daemon *daemon);
 void	lk_daemon_free(struct lk_daemon **daemon);

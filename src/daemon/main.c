@@ -4,9 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/log.h"
 #include "daemon/daemon.h"
+#include "daemon/dump.h"
 #include "ops/config.h"
+#include "ops/logsink.h"
 
 #define DEFAULT_CONFIG	LK_SYSCONFDIR "/lockkeeper/lockkeeper.conf"
 
@@ -28,7 +29,8 @@ struct options {
 
 static const char usage[] =
     "usage: lockkeeperd [-c FILE] [--check | --show-config]\n"
-    "       lockkeeperd --version | --help | --dump errors|config\n";
+    "       lockkeeperd --dump TABLE\n"
+    "       lockkeeperd --version | --help\n";
 
 static const char help[] =
     "\n"
@@ -36,13 +38,14 @@ static const char help[] =
     "                     " DEFAULT_CONFIG "\n"
     "  --check            read the configuration, say ok or what is wrong\n"
     "  --show-config      print the effective configuration\n"
-    "  --dump errors      print every kind of error a client can see\n"
-    "  --dump config      print every key of the configuration\n"
+    "  --dump TABLE       print the rows of a table that it is made from:\n"
+    "                    %s\n"
     "  --version          print the version\n"
     "  --help             print this\n"
     "\n"
-    "It runs in the foreground and logs to standard error; SIGTERM or\n"
-    "SIGINT ends it.  See lockkeeperd(8).\n";
+    "It runs in the foreground and logs to standard error, or where the\n"
+    "configuration says; SIGTERM or SIGINT ends it, SIGHUP makes it read its\n"
+    "configuration again.  See lockkeeperd(8).\n";
 
 static const struct option long_options[] = {
 	{ "check", no_argument, NULL, ACTION_CHECK },
@@ -52,44 +55,6 @@ static const struct option long_options[] = {
 	{ "dump", required_argument, NULL, ACTION_DUMP },
 	{ NULL, 0, NULL, 0 },
 };
-
-static void
-dump_errors(struct lk_buf *out)
-{
-	int kind;
-
-	for (kind = 0; kind < LK_ERR__N; kind++) {
-		struct lk_error error = { 0 };
-
-		lk_error_set(&error, kind, "-");
-		lk_buf_printf(out, "%s\t%s\t%s\t%s\n", lk_error_word(kind),
-		    lk_error_sqlstate(kind), lk_retry_word(error.retry),
-		    lk_error_when(kind));
-		lk_error_fini(&error);
-	}
-}
-
-static const struct {
-	const char	*name;
-	void		(*print)(struct lk_buf *out);
-} dumps[] = {
-	{ "errors", dump_errors },
-	{ "config", lk_config_dump },
-};
-
-static bool
-dump(const char *name, struct lk_buf *out)
-{
-	size_t i;
-
-	for (i = 0; i < sizeof(dumps) / sizeof(dumps[0]); i++) {
-		if (strcmp(dumps[i].name, name) == 0) {
-			dumps[i].print(out);
-			return true;
-		}
-	}
-	return false;
-}
 
 static void
 parse_options(int argc, char **argv, struct options *options)
@@ -125,16 +90,48 @@ print(struct lk_buf *out)
 
 /* Returns the exit status. */
 static int
-serve(const struct lk_config *config, struct lk_error *error)
+print_help(void)
+{
+	struct lk_buf names = LK_BUF_INIT, out = LK_BUF_INIT;
+
+	lk_dump_names(&names);
+	lk_buf_puts(&out, usage);
+	lk_buf_printf(&out, help, lk_buf_cstr(&names));
+	lk_buf_fini(&names);
+	return print(&out);
+}
+
+/* Returns the exit status. */
+static int
+dump(const char *table)
+{
+	struct lk_buf out = LK_BUF_INIT;
+	struct lk_error error = { 0 };
+
+	if (lk_dump(table, &out, &error) == 0)
+		return print(&out);
+	fprintf(stderr, "lockkeeperd: %s\n", error.message);
+	lk_error_fini(&error);
+	return 2;
+}
+
+/* Returns the exit status. */
+static int
+serve(const char *config_path, struct lk_config **config,
+    struct lk_error *error)
 {
 	struct lk_daemon *daemon;
+	int status = 1;
 
-	lk_log_set_level(config->log_level);
-	if (lk_daemon_new(config, &daemon, error) < 0)
+	if (lk_logsink_start(*config, error) < 0)
 		return 1;
-	lk_daemon_run(daemon);
-	lk_daemon_free(&daemon);
-	return 0;
+	if (lk_daemon_new(config_path, config, &daemon, error) == 0) {
+		lk_daemon_run(daemon);
+		lk_daemon_free(&daemon);
+		status = 0;
+	}
+	lk_logsink_stop();
+	return status;
 }
 
 /* What needs the config; returns the exit status. */
@@ -149,7 +146,7 @@ run(const struct options *options)
 	if (lk_config_load(options->config_path, &config, &error) < 0)
 		goto out;
 	if (options->action == ACTION_SERVE) {
-		status = serve(config, &error);
+		status = serve(options->config_path, &config, &error);
 		goto out;
 	}
 	if (options->action == ACTION_SHOW_CONFIG)
@@ -177,12 +174,9 @@ main(int argc, char **argv)
 		lk_buf_puts(&out, "lockkeeperd " PACKAGE_VERSION "\n");
 		return print(&out);
 	case ACTION_HELP:
-		lk_buf_printf(&out, "%s%s", usage, help);
-		return print(&out);
+		return print_help();
 	case ACTION_DUMP:
-		if (dump(options.dump, &out))
-			return print(&out);
-		break;
+		return dump(options.dump);
 	case ACTION_SERVE:
 	case ACTION_CHECK:
 	case ACTION_SHOW_CONFIG:

@@ -1,7 +1,7 @@
 /*
- * The threads of one kind, workers or watchers, by their index.  All post to
- * one mailbox; their messages carry the index with `mark` in it, by which the
- * two kinds are told apart.
+ * The threads of one kind, workers, watchers, channel listeners or readers, by
+ * their index.  All post to one mailbox; their messages carry the index with
+ * `mark` in it, by which the kinds are told apart.
  */
 #ifndef LK_DAEMON_THREADS_H
 #define LK_DAEMON_THREADS_H
@@ -13,6 +13,9 @@
 
 /* In the thread number of every message from a watcher. */
 #define LK_WATCHER_MARK	0x80000000u
+/* Likewise, from a channel listener, and from a reader. */
+#define LK_LISTENER_MARK	0x40000000u
+#define LK_READER_MARK	0x20000000u
 
 struct lk_threads {
 	const char	*name;		/* "worker": threads are worker-0 … */

@@ -7,6 +7,54 @@
 
 #include "resp/encode.h"
 
+/* int8 has so many at most. */
+#define MAX_DIGITS	19
+
+static const char *
+skip_digits(const char *p, const char *end)
+{
+	while (p < end && *p >= '0' && *p <= '9')
+		p++;
+	return p;
+}
+
+static const char *
+skip_one_of(const char *p, const char *end, const char *chars)
+{
+	return p < end && *p != '\0' && strchr(chars, *p) != NULL ? p + 1 : p;
+}
+
+/* A number as JSON has it, and RESP; NaN and the infinities are none. */
+static bool
+is_number(const char *data, size_t n)
+{
+	const char *end = data + n;
+	const char *from = skip_one_of(data, end, "-");
+	const char *p = skip_digits(from, end);
+
+	if (p == from)
+		return false;
+	if (p < end && *p == '.')
+		p = skip_digits(p + 1, end);
+	if (p < end && *p == 'e') {
+		from = skip_one_of(p + 1, end, "+-");
+		p = skip_digits(from, end);
+		if (p == from)
+			return false;
+	}
+	return p == end;
+}
+
+static bool
+is_int(const char *data, size_t n)
+{
+	const char *from = skip_one_of(data, data + n, "-");
+	size_t n_digits = (size_t)(data + n - from);
+
+	return n_digits > 0 && n_digits <= MAX_DIGITS &&
+	    skip_digits(from, data + n) == data + n;
+}
+
 static int64_t
 parse_int(const char *data, size_t n)
 {
@@ -85,13 +133,19 @@ lk_cell_resp(struct lk_buf *out, int proto, enum lk_cell_class cls,
 	}
 	switch (cls) {
 	case LK_CELL_BOOL:
-		lk_enc_bool(out, proto, data[0] == 't');
+		lk_enc_bool(out, proto, n > 0 && data[0] == 't');
 		break;
 	case LK_CELL_INT:
-		lk_enc_int(out, parse_int(data, n));
+		if (is_int(data, n))
+			lk_enc_int(out, parse_int(data, n));
+		else
+			lk_enc_bulk(out, data, n);
 		break;
 	case LK_CELL_DOUBLE:
-		lk_enc_double(out, proto, data, n);
+		if (is_number(data, n))
+			lk_enc_double(out, proto, data, n);
+		else
+			lk_enc_bulk(out, data, n);
 		break;
 	case LK_CELL_BYTEA:
 		put_bytea(out, data, n);
@@ -127,15 +181,6 @@ lk_cell_json_string(struct lk_buf *out, const char *data, size_t n)
 	lk_buf_putc(out, '"');
 }
 
-/* NaN and the infinities are no JSON. */
-static bool
-is_json_number(const char *data, size_t n)
-{
-	size_t i = n > 0 && data[0] == '-' ? 1 : 0;
-
-	return i < n && data[i] >= '0' && data[i] <= '9';
-}
-
 void
 lk_cell_json(struct lk_buf *out, enum lk_cell_class cls, const char *data,
     size_t n)
@@ -144,10 +189,10 @@ lk_cell_json(struct lk_buf *out, enum lk_cell_class cls, const char *data,
 	if (data == NULL)
 		lk_buf_puts(out, "null");
 	else if (cls == LK_CELL_BOOL)
-		lk_buf_puts(out, data[0] == 't' ? "true" : "false");
+		lk_buf_puts(out, n > 0 && data[0] == 't' ? "true" : "false");
 	else if (cls == LK_CELL_JSON || ((cls == LK_CELL_INT ||
 	    cls == LK_CELL_DOUBLE || cls == LK_CELL_NUMERIC) &&
-	    is_json_number(data, n)))
+	    is_number(data, n)))
 		lk_buf_append(out, data, n);
 	else
 		lk_cell_json_string(out, data, n);

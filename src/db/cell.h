@@ -19,6 +19,12 @@ enum lk_cell_class {
 	LK_CELL_BYTEA,
 };
 
+/* Somebody else's text; data NULL: a NULL. */
+struct lk_cell {
+	const char	*data;
+	size_t		 n;
+};
+
 /* data NULL: a NULL. */
 void	lk_cell_resp(struct lk_buf *out, int proto, enum lk_cell_class cls,
 	    const char *data, size_t n) LK_ON_WORKER;

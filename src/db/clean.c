@@ -3,7 +3,12 @@
 #include <inttypes.h>
 #include <string.h>
 
-static const char *const statements[] = {
+/* Any query may call a function, or fire a trigger, that prepares some. */
+#define NAMES	0
+
+const char *const lk_clean_statements[] = {
+	[NAMES] = "SELECT name FROM pg_catalog.pg_prepared_statements "
+	    "WHERE from_sql",
 	"CLOSE ALL",
 	"SET SESSION AUTHORIZATION DEFAULT",
 	"RESET ALL",
@@ -11,6 +16,7 @@ static const char *const statements[] = {
 	"SELECT pg_catalog.pg_advisory_unlock_all()",
 	"DISCARD TEMP",
 	"DISCARD SEQUENCES",
+	NULL,
 };
 
 void
@@ -44,7 +50,7 @@ on_names(void *ctx, PGresult **res)
 	int row;
 
 	on_result(ctx, res);
-	for (row = 0; row < PQntuples(*res); row++)
+	for (row = 0; row < PQntuples(*res) && PQnfields(*res) == 1; row++)
 		lk_buf_append(&clean->names, PQgetvalue(*res, row, 0),
 		    (size_t)PQgetlength(*res, row, 0) + 1);
 }
@@ -100,17 +106,9 @@ lk_clean_send(struct lk_clean *clean)
 
 	lk_assert_worker();
 	send_deallocate(clean);
-	/*
-	 * PREPARE, EXECUTE, DO and CALL can leave statements behind.  Asking
-	 * takes as long as all the rest together, so a query that called a
-	 * function which did is not provided for.
-	 */
-	if (clean->pipe->session->ran_utility)
-		lk_pipe_sql(clean->pipe, "SELECT name FROM "
-		    "pg_catalog.pg_prepared_statements WHERE from_sql",
-		    on_names, clean);
-	for (i = 0; i < sizeof(statements) / sizeof(statements[0]); i++)
-		lk_pipe_sql(clean->pipe, statements[i], on_result, clean);
+	for (i = 0; lk_clean_statements[i] != NULL; i++)
+		lk_pipe_sql(clean->pipe, lk_clean_statements[i],
+		    i == NAMES ? on_names : on_result, clean);
 	send_sync(clean);
 }
 
@@ -167,6 +165,6 @@ lk_clean_finish(struct lk_clean *clean)
 		lk_pipe_lose(pipe, "the session could not be cleaned");
 		return -LK_E_IO;
 	}
-	pipe->session->ran_utility = false;
+	pipe->session->changed_schema = false;
 	return 0;
 }

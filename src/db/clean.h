@@ -22,6 +22,9 @@ struct lk_clean {
 					   with its NUL */
 };
 
+/* What cleaning sends; NULL behind the last.  For bench/cleaning.c. */
+extern const char *const lk_clean_statements[];
+
 void	lk_clean_init(struct lk_clean *clean, struct lk_pipe *pipe)
 	    LK_ON_WORKER;
 void	lk_clean_fini(struct lk_clean *clean) LK_ON_WORKER;

@@ -7,14 +7,15 @@
 #include "base/clock.h"
 #include "base/die.h"
 #include "base/heap.h"
+#include "db/load.h"
+#include "db/prepare.h"
 #include "db/run.h"
+#include "db/unit.h"
 #include "orm/sqltext.h"
 
 /* Items sent ahead at most; what is not sent when the session dies can go to
  * another. */
 #define MAX_IN_FLIGHT	16
-/* PostgreSQL counts them in 16 bits. */
-#define MAX_PARAMS	65535
 
 void
 lk_exec_init(struct lk_exec *exec, struct lk_session *session,
@@ -27,12 +28,14 @@ lk_exec_init(struct lk_exec *exec, struct lk_session *session,
 	exec->session = session;
 	exec->job = job;
 	exec->n_left = job->n_items;
+	exec->n_runs = job->n_items;
 	exec->runs = lk_xcalloc(job->n_items, sizeof(*exec->runs));
 	for (i = 0; i < job->n_items; i++) {
 		struct lk_run *run = &exec->runs[i];
 
 		run->exec = exec;
 		run->item = &job->items[i];
+		run->whole = run;
 		run->sql_class = lk_run_is_sql(run) ? lk_sql_classify(
 		    run->item->sql, strlen(run->item->sql)) : LK_SQL_UTILITY;
 	}
@@ -43,58 +46,49 @@ lk_exec_init(struct lk_exec *exec, struct lk_session *session,
 void
 lk_exec_fini(struct lk_exec *exec)
 {
+	size_t i;
+
 	lk_assert_worker();
+	for (i = 0; i < exec->n_runs; i++) {
+		lk_run_clear(&exec->runs[i]);
+		lk_param_types_fini(&exec->runs[i].types_before);
+	}
 	free(exec->runs);
 	lk_clean_fini(&exec->clean);
 	lk_pipe_fini(&exec->pipe);
 }
 
-bool
-lk_exec_is_running(const struct lk_exec *exec, struct lk_id request)
+static LK_ON_WORKER bool
+has_run(const struct lk_exec *exec, struct lk_id request, bool is_sent)
 {
 	size_t i;
 
-	lk_assert_worker();
-	if (exec->job == NULL)
-		return false;
-	for (i = 0; i < exec->job->n_items; i++) {
-		const struct lk_run *run = &exec->runs[i];
+	for (i = 0; exec->job != NULL && i < exec->job->n_items; i++) {
+		struct lk_id id = exec->runs[i].item->request;
 
-		if (run->state == LK_RUN_SENT &&
-		    run->item->request.index == request.index &&
-		    run->item->request.generation == request.generation)
+		if (id.index == request.index &&
+		    id.generation == request.generation &&
+		    (!is_sent || exec->runs[i].state == LK_RUN_SENT))
 			return true;
 	}
 	return false;
 }
 
-/* ---- results ---- */
-
-static void
-on_result(void *ctx, PGresult **res)
+bool
+lk_exec_has(const struct lk_exec *exec, struct lk_id request)
 {
-	struct lk_run *run = ctx;
-
 	lk_assert_worker();
-	switch (PQresultStatus(*res)) {
-	case PGRES_SINGLE_TUPLE:
-		lk_run_take_rows(run, *res);
-		break;
-	case PGRES_TUPLES_OK:
-		lk_run_take_rows(run, *res);
-		lk_run_take_tag(run, *res);
-		break;
-	case PGRES_COMMAND_OK:
-	case PGRES_EMPTY_QUERY:
-		lk_run_take_tag(run, *res);
-		break;
-	case PGRES_FATAL_ERROR:
-		lk_run_take_error(run, *res);
-		break;
-	default:	/* PIPELINE_ABORTED: its error came before */
-		break;
-	}
+	return has_run(exec, request, false);
 }
+
+bool
+lk_exec_is_running(const struct lk_exec *exec, struct lk_id request)
+{
+	lk_assert_worker();
+	return has_run(exec, request, true);
+}
+
+/* ---- results ---- */
 
 static void
 on_begin(void *ctx, PGresult **res)
@@ -108,22 +102,6 @@ on_begin(void *ctx, PGresult **res)
 	run->exec->has_begin_failed = true;
 }
 
-static void
-on_prepare(void *ctx, PGresult **res)
-{
-	struct lk_run *run = ctx;
-
-	lk_assert_worker();
-	if (PQresultStatus(*res) == PGRES_COMMAND_OK)
-		return;
-	if (run->name[0] != '\0')
-		lk_stmts_forget(&run->exec->session->stmts, run->item->sql,
-		    false);
-	if (PQresultStatus(*res) == PGRES_FATAL_ERROR)
-		lk_run_take_error(run, *res);
-}
-
-static void	on_describe(void *ctx, PGresult **res);
 static void	on_sync(void *ctx, PGresult **res);
 static void	send_more(struct lk_exec *exec) LK_ON_WORKER;
 
@@ -135,131 +113,6 @@ send_sync(struct lk_run *run)
 	lk_pipe_sync(&run->exec->pipe, on_sync, run);
 }
 
-/* Which parameter cannot be sent as text, counted from 1; 0: none. */
-static size_t
-find_nul(const struct lk_item *item, const struct lk_param_formats *formats)
-{
-	size_t i;
-
-	for (i = 0; i < item->n_params; i++) {
-		const struct lk_param *param = &item->params[i];
-
-		if (param->data != NULL &&
-		    (i >= formats->n || formats->formats[i] == 0) &&
-		    memchr(param->data, '\0', param->len) != NULL)
-			return i + 1;
-	}
-	return 0;
-}
-
-static LK_ON_WORKER void
-send_params(struct lk_run *run, const struct lk_param_formats *known)
-{
-	struct lk_item	*item = run->item;
-	size_t		 n = item->n_params, i;
-	const char	**values = lk_xcalloc(n + 1, sizeof(*values));
-	int		*lengths = lk_xcalloc(n + 1, sizeof(*lengths));
-	int		*formats = lk_xcalloc(n + 1, sizeof(*formats));
-
-	for (i = 0; i < n; i++) {
-		values[i] = item->params[i].data;
-		lengths[i] = (int)item->params[i].len;
-		formats[i] = i < known->n ? known->formats[i] : 0;
-	}
-	lk_pipe_prepared(&run->exec->pipe, run->name, (int)n, values, lengths,
-	    formats, on_result, run);
-	free(values);
-	free(lengths);
-	free(formats);
-}
-
-static LK_ON_WORKER void
-send_bound(struct lk_run *run, const struct lk_param_formats *known)
-{
-	size_t bad = find_nul(run->item, known);
-
-	if (bad > 0)
-		lk_error_set(&run->item->error, LK_ERR_SYNTAX, "parameter $%zu "
-		    "holds a NUL byte, which only bytea can", bad);
-	else
-		send_params(run, known);
-}
-
-static void
-on_describe(void *ctx, PGresult **res)
-{
-	struct lk_run	*run = ctx;
-	struct lk_stmt	*stmt;
-	struct lk_param_formats known = { false, NULL, 0 };
-
-	lk_assert_worker();
-	run->exec->describing = NULL;
-	if (PQresultStatus(*res) == PGRES_COMMAND_OK) {
-		lk_param_formats_set(&known, *res);
-		stmt = run->name[0] == '\0' ? NULL : lk_stmts_find(
-		    &run->exec->session->stmts, run->item->sql);
-		if (stmt != NULL)
-			lk_param_formats_set(&stmt->params, *res);
-		send_bound(run, &known);
-		lk_param_formats_fini(&known);
-	} else if (PQresultStatus(*res) == PGRES_FATAL_ERROR) {
-		lk_run_take_error(run, *res);
-	}
-	send_sync(run);
-	send_more(run->exec);
-}
-
-/* Under the name of an earlier run, or under one that it gets now. */
-static LK_ON_WORKER struct lk_stmt *
-prepare(struct lk_run *run)
-{
-	struct lk_stmts	*stmts = &run->exec->session->stmts;
-	const char	*sql = run->item->sql;
-	struct lk_stmt	*stmt = NULL;
-
-	run->name[0] = '\0';
-	run->was_cached = false;
-	if (run->sql_class == LK_SQL_PLAIN) {
-		stmt = lk_stmts_find(stmts, sql);
-		run->was_cached = stmt != NULL;
-		if (stmt == NULL)
-			stmt = lk_stmts_add(stmts, sql);
-	}
-	if (stmt != NULL)
-		memcpy(run->name, stmt->name, sizeof(run->name));
-	if (!run->was_cached && (stmt != NULL || run->item->n_params > 0))
-		lk_pipe_prepare(&run->exec->pipe, run->name, sql, on_prepare,
-		    run);
-	return stmt;
-}
-
-static LK_ON_WORKER void
-send_statement(struct lk_run *run)
-{
-	struct lk_item	*item = run->item;
-	struct lk_exec	*exec = run->exec;
-	struct lk_stmt	*stmt = prepare(run);
-	struct lk_param_formats none = { true, NULL, 0 };
-
-	if (item->n_params == 0 && stmt == NULL) {
-		lk_pipe_rows(&exec->pipe, item->sql, on_result, run);
-	} else if (item->n_params == 0) {
-		send_bound(run, &none);
-	} else if (stmt != NULL && stmt->params.is_known) {
-		send_bound(run, &stmt->params);
-	} else {
-		exec->describing = run;
-		lk_pipe_describe(&exec->pipe, run->name, on_describe, run);
-	}
-}
-
-static void
-ignore(void *ctx, PGresult **res)
-{
-	(void)ctx;
-	(void)res;
-}
-
 static LK_ON_WORKER void
 send_item(struct lk_run *run)
 {
@@ -268,18 +121,12 @@ send_item(struct lk_run *run)
 	run->state = LK_RUN_SENT;
 	exec->n_in_flight++;
 	if (run->was_retried && lk_run_has_begin(run)) {
-		lk_pipe_sql(&exec->pipe, "ROLLBACK", ignore, NULL);
-		lk_pipe_sync(&exec->pipe, ignore, NULL);
+		lk_pipe_sql(&exec->pipe, "ROLLBACK", lk_run_ignore, run);
+		lk_pipe_sync(&exec->pipe, lk_run_ignore, run);
 	}
 	if (lk_run_has_begin(run))
 		lk_pipe_sql(&exec->pipe, exec->job->begin, on_begin, run);
-	if (lk_run_is_sql(run) && run->sql_class != LK_SQL_PLAIN)
-		exec->session->ran_utility = true;
-	if (run->item->n_params > MAX_PARAMS)
-		lk_error_set(&run->item->error, LK_ERR_SYNTAX, "%zu parameters "
-		    "are more than %d", run->item->n_params, MAX_PARAMS);
-	else
-		send_statement(run);
+	lk_prepare_send(run);
 	if (exec->describing == NULL)
 		send_sync(run);
 }
@@ -303,8 +150,11 @@ send_more(struct lk_exec *exec)
 			return;
 		if (run->state == LK_RUN_WAITING)
 			send_item(run);
-		if (run->state == LK_RUN_WAITING)
+		if (run->state == LK_RUN_WAITING || lk_load_is_due(run))
 			n_waiting++;
+		/* In a transaction they would see what is done behind it. */
+		if (exec->job->in_tx && lk_load_is_due(run))
+			return;
 	}
 	if (exec->describing == NULL && n_waiting == 0 &&
 	    exec->job->clean && !exec->job->in_tx && !exec->is_clean_sent) {
@@ -313,15 +163,31 @@ send_more(struct lk_exec *exec)
 	}
 }
 
+void
+lk_exec_described(struct lk_run *run)
+{
+	lk_assert_worker();
+	run->exec->describing = NULL;
+	run->exec->n_unread = 0;
+	if (run->exec->job->is_unit)
+		return;
+	send_sync(run);
+	send_more(run->exec);
+}
+
 static LK_ON_WORKER void
 run_again(struct lk_run *run)
 {
-	run->wants_retry = false;
+	/* If it has the same types again, its error stands. */
+	if (run->again == LK_RUN_AGAIN)
+		lk_error_fini(&run->item->error);
+	run->again = LK_RUN_AGAIN_NO;
 	run->was_retried = true;
 	run->has_answer = false;
+	run->was_executed = false;
 	run->state = LK_RUN_WAITING;
-	lk_error_fini(&run->item->error);
 	lk_rows_free(&run->rows);
+	lk_load_forget(run);
 	/* It is to be cleaned up behind, too. */
 	run->exec->is_clean_sent = false;
 }
@@ -337,8 +203,12 @@ on_sync(void *ctx, PGresult **res)
 		lk_run_take_error(run, *res);
 		return;
 	}
+	if (run->again == LK_RUN_AGAIN_NO && lk_load_send(run)) {
+		send_sync(run);
+		return;
+	}
 	exec->n_in_flight--;
-	if (run->wants_retry) {
+	if (run->again != LK_RUN_AGAIN_NO) {
 		run_again(run);
 	} else {
 		run->state = LK_RUN_DONE;
@@ -359,6 +229,19 @@ is_open(const struct lk_exec *exec)
 	    PQtransactionStatus(exec->session->conn);
 
 	return status == PQTRANS_INTRANS || status == PQTRANS_INERROR;
+}
+
+static LK_ON_WORKER void
+limit_time(struct lk_exec *exec)
+{
+	exec->pipe.due_us = lk_clock_us() + LK_EXEC_GIVE_UP_US;
+}
+
+static bool
+is_rollback(const struct lk_job *job)
+{
+	return job->items[0].kind == LK_ITEM_CONTROL &&
+	    strcmp(job->items[0].sql, "ROLLBACK") == 0;
 }
 
 static LK_ON_WORKER bool
@@ -385,12 +268,14 @@ find_status(struct lk_exec *exec)
 	struct lk_job *job = exec->job;
 
 	job->after = LK_XACT_GONE;
+	job->changed_schema = exec->session->changed_schema;
 	if (exec->pipe.is_lost)
 		return;
 	if (exec->clean.n_left > 0 && !has_failed_item(exec)) {
 		job->after = LK_XACT_IDLE;
 		return;
 	}
+	limit_time(exec);
 	if (lk_pipe_run(&exec->pipe, &exec->clean.n_left) < 0)
 		return;
 	if (is_open(exec) != job->in_tx) {
@@ -419,6 +304,16 @@ check_start(struct lk_exec *exec)
 		    "gone");
 }
 
+/* What follows the rest of a unit must not meet a transaction of its. */
+static LK_ON_WORKER void
+clean_unit(struct lk_exec *exec)
+{
+	if (!exec->job->is_unit || !exec->job->clean || exec->pipe.is_lost)
+		return;
+	exec->is_clean_sent = true;
+	lk_clean_send(&exec->clean);
+}
+
 void
 lk_exec_run(struct lk_exec *exec)
 {
@@ -427,16 +322,24 @@ lk_exec_run(struct lk_exec *exec)
 	size_t		 i;
 
 	lk_assert_worker();
+	lk_types_refresh(&exec->session->types, start_us);
 	check_start(exec);
-	if (!exec->pipe.is_lost) {
+	if (is_rollback(job))
+		limit_time(exec);
+	if (!exec->pipe.is_lost && job->is_unit) {
+		lk_exec_run_unit(exec);
+	} else if (!exec->pipe.is_lost) {
 		send_more(exec);
 		(void)lk_pipe_run(&exec->pipe, &exec->n_left);
+		lk_run_look_up_types(exec);
 	}
-	lk_run_look_up_types(exec);
 	job->run_us = lk_clock_us() - start_us;
 	find_status(exec);
-	for (i = 0; i < job->n_items; i++)
-		lk_run_settle(&exec->runs[i]);
+	for (i = 0; i < job->n_items; i++) {
+		if (!exec->runs[i].is_settled)
+			lk_run_settle(&exec->runs[i]);
+	}
+	clean_unit(exec);
 	exec->job = NULL;
 }
 
@@ -446,5 +349,6 @@ lk_exec_finish(struct lk_exec *exec)
 	lk_assert_worker();
 	if (exec->pipe.is_lost)
 		return -LK_E_IO;
+	limit_time(exec);
 	return exec->is_clean_sent ? lk_clean_finish(&exec->clean) : 0;
 }

@@ -25,13 +25,21 @@ struct lk_exec {
 	struct lk_clean	 clean;
 	bool		 is_clean_sent;
 	struct lk_run	*runs;		/* one an item */
+	size_t		 n_runs;
 	size_t		 n_left;	/* items whose outcome is not certain yet */
 	size_t		 n_in_flight;	/* items sent and not answered */
 	/* A statement whose parameters are being described: until that is
 	 * there nothing may be sent behind it. */
 	struct lk_run	*describing;
 	bool		 has_begin_failed;
+	/* Of a unit. */
+	size_t		 n_unread;	/* 0 once what it waits for has come */
+	size_t		 n_reply_bytes;	/* so far */
 };
+
+/* For rolling back and cleaning, which nobody can cancel, and which giving the
+ * session up does as well. */
+#define LK_EXEC_GIVE_UP_US	(5 * LK_US_PER_S)
 
 void	lk_exec_init(struct lk_exec *exec, struct lk_session *session,
 	    struct lk_job *job) LK_ON_WORKER;
@@ -46,6 +54,9 @@ void	lk_exec_run(struct lk_exec *exec) LK_ON_WORKER;
 /* The cleaning behind it.  0; -LK_E_IO: the session is lost. */
 int	lk_exec_finish(struct lk_exec *exec) LK_ON_WORKER;
 
+/* Whether that request's item is in the job, and the job not posted yet. */
+bool	lk_exec_has(const struct lk_exec *exec, struct lk_id request)
+	    LK_ON_WORKER;
 /* Whether that request's statement has been sent and not answered. */
 bool	lk_exec_is_running(const struct lk_exec *exec, struct lk_id request)
 	    LK_ON_WORKER;

@@ -218,10 +218,10 @@ object_in_words(const struct lk_locks *in, const struct lk_lock_row *wait)
 
 /* ---- who is in the way ---- */
 
-/* The name of the prepared transaction whose lock this is, or NULL.  All of
- * its locks have one vxid, and one of them is on its own xid. */
-static const char *
-gid_of(const struct lk_locks *in, const struct lk_lock_row *lock)
+/* The prepared transaction whose lock this is, or NULL.  All of its locks have
+ * one vxid, and one of them is on its own xid. */
+static const struct lk_lock_prepared *
+prepared_of(const struct lk_locks *in, const struct lk_lock_row *lock)
 {
 	size_t i, j;
 
@@ -233,7 +233,7 @@ gid_of(const struct lk_locks *in, const struct lk_lock_row *lock)
 			continue;
 		for (j = 0; j < in->n_prepared; j++) {
 			if (in->prepared[j].xid == row->xid)
-				return in->prepared[j].gid;
+				return &in->prepared[j];
 		}
 	}
 	return NULL;
@@ -259,7 +259,9 @@ add_blocker(const struct lk_locks *in, struct lk_wait *wait,
     const struct lk_lock_row *row, bool is_soft)
 {
 	int		 pid = lk_locks_leader(in, row->pid);
-	const char	*gid = pid == 0 ? gid_of(in, row) : NULL;
+	const struct lk_lock_prepared *prepared = pid == 0 ?
+	    prepared_of(in, row) : NULL;
+	const char	*gid = prepared != NULL ? prepared->gid : NULL;
 
 	if (pid == wait->pid || has_blocker(wait, pid, gid))
 		return;
@@ -268,6 +270,7 @@ add_blocker(const struct lk_locks *in, struct lk_wait *wait,
 	wait->blockers[wait->n_blockers++] = (struct lk_blocker){
 		.pid = pid,
 		.gid = gid != NULL ? lk_xstrdup(gid) : NULL,
+		.age_us = prepared != NULL ? prepared->age_us : 0,
 		.is_soft = is_soft,
 	};
 }
@@ -353,6 +356,51 @@ lk_locks_join(struct lk_locks *in, struct lk_wait **waits_out,
 	}
 	qsort(waits, n, sizeof(*waits), compare_waits);
 	*waits_out = waits;
+}
+
+/* ---- soft blockers ---- */
+
+static bool
+is_asked(const struct lk_look *look, int pid)
+{
+	size_t i;
+
+	for (i = 0; i < look->n_asked && (int)look->asked[i] != pid; i++)
+		;
+	return i < look->n_asked;
+}
+
+static bool
+is_said(const struct lk_lock_blocking *said, size_t n_said, int pid,
+    int blocker)
+{
+	size_t i;
+
+	for (i = 0; i < n_said; i++) {
+		if (said[i].pid == pid && said[i].blocker == blocker)
+			return true;
+	}
+	return false;
+}
+
+void
+lk_locks_confirm(struct lk_look *look, const struct lk_lock_blocking *said,
+    size_t n_said)
+{
+	struct lk_blocker *blocker;
+	struct lk_wait	  *wait;
+	size_t		   i, j;
+
+	lk_assert_worker();
+	for (i = 0; i < look->n_waits; i++) {
+		wait = &look->waits[i];
+		wait->was_asked = is_asked(look, wait->pid);
+		for (j = 0; j < wait->n_blockers && wait->was_asked; j++) {
+			blocker = &wait->blockers[j];
+			blocker->is_confirmed = blocker->is_soft &&
+			    is_said(said, n_said, wait->pid, blocker->pid);
+		}
+	}
 }
 
 /* ---- names to ask for ---- */

@@ -42,11 +42,18 @@ struct lk_lock_member {
 struct lk_lock_prepared {
 	uint32_t	 xid;
 	char		*gid;
+	uint64_t	 age_us;	/* since it was prepared */
 };
 
 struct lk_lock_relation {
 	uint32_t	 oid;
 	char		*name;		/* with its kind: "table accounts" */
+};
+
+/* A pair of what pg_blocking_pids said. */
+struct lk_lock_blocking {
+	int		 pid;
+	int		 blocker;
 };
 
 struct lk_locks {
@@ -74,6 +81,10 @@ uint32_t *lk_locks_relations(const struct lk_locks *in, size_t *n_out)
 /* Waits sorted by pid, as struct lk_look has them.  Sorts in->rows. */
 void	lk_locks_join(struct lk_locks *in, struct lk_wait **waits_out,
 	    size_t *n_waits_out) LK_ON_WORKER;
+
+/* Which of the soft blockers that look->asked is about have been named. */
+void	lk_locks_confirm(struct lk_look *look,
+	    const struct lk_lock_blocking *said, size_t n_said) LK_ON_WORKER;
 
 /* The group leader of pid, or pid itself. */
 int	lk_locks_leader(const struct lk_locks *in, int pid) LK_ON_WORKER;

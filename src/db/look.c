@@ -42,7 +42,9 @@ static const struct {
 	    "(extract(epoch FROM clock_timestamp() - xact_start) "
 	    "* 1000000)::int8 FROM pg_catalog.pg_stat_activity ORDER BY pid" },
 	{ "prepared",
-	    "SELECT transaction, gid FROM pg_catalog.pg_prepared_xacts" },
+	    "SELECT transaction, gid, (extract(epoch FROM "
+	    "clock_timestamp() - prepared) * 1000000)::int8 "
+	    "FROM pg_catalog.pg_prepared_xacts" },
 	{ "database",
 	    "SELECT oid FROM pg_catalog.pg_database "
 	    "WHERE datname = current_database()" },
@@ -52,6 +54,9 @@ static const struct {
 	    "WHEN 'm' THEN 'materialized view ' ELSE 'table ' END "
 	    "|| oid::regclass::text FROM pg_catalog.pg_class "
 	    "WHERE oid = ANY ($1::oid[])" },
+	{ "blocking",
+	    "SELECT pid, blocker FROM unnest($1::int4[]) pid, "
+	    "unnest(pg_catalog.pg_blocking_pids(pid)) blocker" },
 	{ "cancel", "SELECT pg_cancel_backend($1)" },
 	{ "terminate", "SELECT pg_terminate_backend($1)" },
 	/* (waitstart, vxid) is the wait, of the session or of one of its
@@ -111,11 +116,13 @@ lk_look_prepare(struct lk_session *session, struct lk_error *error)
 
 /* ---- cells ---- */
 
-/* "" for NULL. */
+/* "" for NULL, and for a cell that the server left out. */
 static const char *
 text_at(const PGresult *res, int row, int column)
 {
-	return PQgetvalue(res, row, column);
+	const char *text = PQgetvalue(res, row, column);
+
+	return text != NULL ? text : "";
 }
 
 static uint32_t
@@ -219,14 +226,17 @@ read_prepared(struct lk_session *session, struct lk_locks *locks,
 	for (row = 0; row < PQntuples(res); row++) {
 		locks->prepared[row].xid = u32_at(res, row, 0);
 		locks->prepared[row].gid = lk_xstrdup(text_at(res, row, 1));
+		locks->prepared[row].age_us = us_at(res, row, 2);
 	}
 	PQclear(res);
 	return 0;
 }
 
+/* The question's parameter is an array of these numbers. */
 static LK_ON_WORKER int
-ask_relations(struct lk_session *session, const uint32_t *oids, size_t n,
-    PGresult **res_out, struct lk_error *error)
+ask_about(struct lk_session *session, const char *name,
+    const uint32_t *numbers, size_t n, PGresult **res_out,
+    struct lk_error *error)
 {
 	struct lk_buf	 text = LK_BUF_INIT;
 	const char	*value;
@@ -235,10 +245,11 @@ ask_relations(struct lk_session *session, const uint32_t *oids, size_t n,
 
 	lk_buf_putc(&text, '{');
 	for (i = 0; i < n; i++)
-		lk_buf_printf(&text, "%s%" PRIu32, i == 0 ? "" : ",", oids[i]);
+		lk_buf_printf(&text, "%s%" PRIu32, i == 0 ? "" : ",",
+		    numbers[i]);
 	lk_buf_putc(&text, '}');
 	value = lk_buf_cstr(&text);
-	rc = ask(session, "relations", 1, &value, res_out, error);
+	rc = ask(session, name, 1, &value, res_out, error);
 	lk_buf_fini(&text);
 	return rc;
 }
@@ -261,7 +272,7 @@ read_relations(struct lk_session *session, struct lk_locks *locks,
 	if (rc == 0)
 		oids = lk_locks_relations(locks, &n);
 	if (oids != NULL)
-		rc = ask_relations(session, oids, n, &res, error);
+		rc = ask_about(session, "relations", oids, n, &res, error);
 	free(oids);
 	if (rc < 0 || res == NULL)
 		return rc == -LK_E_IO ? rc : 0;
@@ -330,17 +341,45 @@ fill_backends(struct lk_look *look, const PGresult *res)
 	}
 }
 
+/* ---- soft blockers ---- */
+
+static LK_ON_WORKER int
+ask_blocking(struct lk_session *session, struct lk_look *look,
+    PGresult **res_out)
+{
+	return look->n_asked == 0 ? 0 : ask_about(session, "blocking",
+	    look->asked, look->n_asked, res_out, &look->error);
+}
+
+static LK_ON_WORKER void
+confirm(struct lk_look *look, const PGresult *res)
+{
+	int n = res != NULL ? PQntuples(res) : 0, row;
+	struct lk_lock_blocking *said = lk_xcalloc((size_t)n + 1,
+	    sizeof(*said));
+
+	for (row = 0; row < n; row++)
+		said[row] = (struct lk_lock_blocking){
+			atoi(text_at(res, row, 0)), atoi(text_at(res, row, 1)) };
+	lk_locks_confirm(look, said, (size_t)n);
+	free(said);
+}
+
 /* ---- a look ---- */
 
 static LK_ON_WORKER int
 look_closely(struct lk_session *session, struct lk_look *look)
 {
 	struct lk_locks	 locks;
-	PGresult	*backends = NULL;
+	PGresult	*backends = NULL, *blocking = NULL;
 	bool		 has_wait;
 	int		 rc;
 
 	memset(&locks, 0, sizeof(locks));
+	/* First: the waits that are here after it, and were before, were. */
+	rc = ask_blocking(session, look, &blocking);
+	if (rc < 0)
+		goto out;
 	rc = read_locks(session, &locks, &has_wait, &look->error);
 	if (rc < 0 || !has_wait)
 		goto out;
@@ -354,8 +393,10 @@ look_closely(struct lk_session *session, struct lk_look *look)
 	lk_error_fini(&look->error);
 	read_members(&locks, backends);
 	lk_locks_join(&locks, &look->waits, &look->n_waits);
+	confirm(look, blocking);
 	fill_backends(look, backends);
 out:
+	PQclear(blocking);
 	PQclear(backends);
 	lk_locks_fini(&locks);
 	return rc;
@@ -366,11 +407,12 @@ lk_look_take(struct lk_session *session, struct lk_look *look)
 {
 	uint64_t	 start_us = lk_clock_us();
 	PGresult	*res = NULL;
-	int		 rc;
+	int		 rc = 0;
 
 	lk_assert_worker();
-	rc = ask(session, "anybody", 0, NULL, &res, &look->error);
-	if (rc == 0 && PQntuples(res) > 0)
+	if (!look->expects_waits)
+		rc = ask(session, "anybody", 0, NULL, &res, &look->error);
+	if (rc == 0 && (look->expects_waits || PQntuples(res) > 0))
 		rc = look_closely(session, look);
 	PQclear(res);
 	look->failed = rc < 0;

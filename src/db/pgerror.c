@@ -91,7 +91,7 @@ lk_pgerror_set(struct lk_error *error, const PGresult *res)
 		return;
 	}
 	lk_error_set(error, kind_of(res), "%s",
-	    message != NULL ? message : PQresultErrorMessage(res));
+	    message != NULL ? message : "the server gave no message");
 	if (*lk_pgerror_sqlstate(res) != '\0')
 		lk_error_set_sqlstate(error, lk_pgerror_sqlstate(res));
 	for (i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
@@ -107,6 +107,10 @@ lk_pgerror_set_lost(struct lk_error *error, const char *words)
 	lk_assert_worker();
 	while (n > 0 && words[n - 1] == '\n')
 		n--;
-	lk_error_set(error, LK_ERR_CONNLOST, "%.*s", (int)n, words);
+	if (n == 0)
+		lk_error_set(error, LK_ERR_CONNLOST,
+		    "the server gave no reason");
+	else
+		lk_error_set(error, LK_ERR_CONNLOST, "%.*s", (int)n, words);
 	lk_error_set_field(error, LK_FIELD_DETAIL, error->message);
 }

@@ -8,11 +8,20 @@
 #include "base/heap.h"
 #include "db/pgerror.h"
 
+enum step_kind {
+	STEP_STATEMENT,		/* a tag, with rows before it or without */
+	STEP_BY_ROW,		/* the same, each row a result of its own */
+	STEP_PREPARE,		/* also a description: no rows */
+	STEP_SYNC,
+};
+
+static const char out_of_step[] =
+    "the server's answer is not one to what it was asked";
+
 struct lk_pipe_step {
 	lk_pipe_fn	 fn;
 	void		*ctx;
-	bool		 is_sync;
-	bool		 by_row;
+	enum step_kind	 kind;
 };
 
 void
@@ -43,6 +52,18 @@ lk_pipe_lose(struct lk_pipe *pipe, const char *words)
 	/* A FATAL that was read before says more than that the line is dead. */
 	if (!pipe->error.is_set)
 		lk_pgerror_set_lost(&pipe->error, words);
+}
+
+bool
+lk_pipe_cancel_wait(struct lk_pipe *pipe)
+{
+	int rc = lk_session_cancel_wait(pipe->session);
+
+	lk_assert_worker();
+	if (rc == -LK_E_AGAIN)
+		lk_pipe_lose(pipe, "the server hangs: it did not take in a "
+		    "cancel");
+	return rc == 0;
 }
 
 /* ---- sending ---- */
@@ -85,8 +106,8 @@ lk_pipe_params(struct lk_pipe *pipe, const char *sql, int n_params,
 	if (pipe->is_lost)
 		return;
 	push(pipe, PQsendQueryParams(pipe->session->conn, sql, n_params, NULL,
-	    values, NULL, NULL, 0), (struct lk_pipe_step){ fn, ctx, false,
-	    false });
+	    values, NULL, NULL, 0), (struct lk_pipe_step){ fn, ctx,
+	    STEP_STATEMENT });
 }
 
 void
@@ -102,18 +123,18 @@ lk_pipe_rows(struct lk_pipe *pipe, const char *sql, lk_pipe_fn fn, void *ctx)
 	if (pipe->is_lost)
 		return;
 	push(pipe, PQsendQueryParams(pipe->session->conn, sql, 0, NULL, NULL,
-	    NULL, NULL, 0), (struct lk_pipe_step){ fn, ctx, false, true });
+	    NULL, NULL, 0), (struct lk_pipe_step){ fn, ctx, STEP_BY_ROW });
 }
 
 void
 lk_pipe_prepare(struct lk_pipe *pipe, const char *name, const char *sql,
-    lk_pipe_fn fn, void *ctx)
+    int n_types, const Oid *types, lk_pipe_fn fn, void *ctx)
 {
 	lk_assert_worker();
 	if (pipe->is_lost)
 		return;
-	push(pipe, PQsendPrepare(pipe->session->conn, name, sql, 0, NULL),
-	    (struct lk_pipe_step){ fn, ctx, false, false });
+	push(pipe, PQsendPrepare(pipe->session->conn, name, sql, n_types,
+	    types), (struct lk_pipe_step){ fn, ctx, STEP_PREPARE });
 }
 
 void
@@ -125,7 +146,7 @@ lk_pipe_describe(struct lk_pipe *pipe, const char *name, lk_pipe_fn fn,
 		return;
 	push(pipe, PQsendDescribePrepared(pipe->session->conn, name) == 1 &&
 	    PQsendFlushRequest(pipe->session->conn) == 1,
-	    (struct lk_pipe_step){ fn, ctx, false, false });
+	    (struct lk_pipe_step){ fn, ctx, STEP_PREPARE });
 }
 
 static LK_ON_WORKER void
@@ -146,7 +167,7 @@ lk_pipe_prepared(struct lk_pipe *pipe, const char *name, int n_params,
 {
 	lk_assert_worker();
 	send_prepared(pipe, name, n_params, values, lengths, formats,
-	    (struct lk_pipe_step){ fn, ctx, false, true });
+	    (struct lk_pipe_step){ fn, ctx, STEP_BY_ROW });
 }
 
 void
@@ -156,7 +177,15 @@ lk_pipe_sync(struct lk_pipe *pipe, lk_pipe_fn fn, void *ctx)
 	if (pipe->is_lost)
 		return;
 	push(pipe, PQpipelineSync(pipe->session->conn),
-	    (struct lk_pipe_step){ fn, ctx, true, false });
+	    (struct lk_pipe_step){ fn, ctx, STEP_SYNC });
+}
+
+void
+lk_pipe_flush(struct lk_pipe *pipe)
+{
+	lk_assert_worker();
+	if (!pipe->is_lost && PQsendFlushRequest(pipe->session->conn) != 1)
+		lk_pipe_lose(pipe, lk_session_words(pipe->session));
 }
 
 /* ---- reading ---- */
@@ -167,11 +196,36 @@ pop(struct lk_pipe *pipe)
 	pipe->first++;
 	pipe->n--;
 	pipe->is_row_mode = false;
+	pipe->has_result = false;
+}
+
+/* Whether a server that keeps to the protocol can answer such a step so. */
+static bool
+fits(enum step_kind kind, ExecStatusType status)
+{
+	switch (status) {
+	case PGRES_FATAL_ERROR:
+		return true;
+	case PGRES_PIPELINE_SYNC:
+		return kind == STEP_SYNC;
+	case PGRES_PIPELINE_ABORTED:
+		return kind != STEP_SYNC;
+	case PGRES_COMMAND_OK:
+		return kind != STEP_SYNC;
+	case PGRES_TUPLES_OK:
+	case PGRES_EMPTY_QUERY:
+		return kind == STEP_STATEMENT || kind == STEP_BY_ROW;
+	case PGRES_SINGLE_TUPLE:
+		return kind == STEP_BY_ROW;
+	default:
+		return false;
+	}
 }
 
 /*
- * An error that libpq made itself has no SQLSTATE.  It means that the line is
- * dead, or that libpq has lost its place in what the server says.
+ * An error without SQLSTATE is one that libpq made: the line is dead, or it has
+ * lost its place in what the server says.  Who speaks like PostgreSQL gives
+ * each error one.
  */
 static LK_ON_WORKER bool
 is_end(struct lk_pipe *pipe, const PGresult *res)
@@ -179,41 +233,52 @@ is_end(struct lk_pipe *pipe, const PGresult *res)
 	ExecStatusType status = PQresultStatus(res);
 
 	if (status == PGRES_COPY_IN || status == PGRES_COPY_OUT ||
-	    status == PGRES_COPY_BOTH) {
+	    status == PGRES_COPY_BOTH)
 		lk_pipe_lose(pipe, "COPY was begun, which has no end here");
-		return true;
-	}
-	if (status != PGRES_FATAL_ERROR && status != PGRES_BAD_RESPONSE)
-		return false;
-	if (*lk_pgerror_sqlstate(res) == '\0') {
+	else if (status == PGRES_FATAL_ERROR &&
+	    *lk_pgerror_sqlstate(res) == '\0')
 		lk_pipe_lose(pipe, PQresultErrorMessage(res));
-		return true;
-	}
-	if (lk_pgerror_severity(res) != LK_SEVERITY_ERROR)
-		lk_pgerror_set(&pipe->error, res);
-	return false;
+	else if (!fits(pipe->steps[pipe->first].kind, status))
+		lk_pipe_lose(pipe, out_of_step);
+	return pipe->is_lost;
 }
 
-/* One result, or the NULL that ends a command's. */
+/*
+ * libpq's NULL: behind each command's result, and behind an error at a Sync,
+ * which is still to be answered then.  What came before the end of the line may
+ * all lie there to be read.
+ */
+static LK_ON_WORKER void
+read_end(struct lk_pipe *pipe)
+{
+	bool is_sync = pipe->steps[pipe->first].kind == STEP_SYNC;
+
+	if (pipe->has_result && !is_sync)
+		pop(pipe);
+	else if (PQstatus(pipe->session->conn) == CONNECTION_BAD)
+		lk_pipe_lose(pipe, lk_session_words(pipe->session));
+	else if (!pipe->has_result)
+		lk_pipe_lose(pipe, out_of_step);
+	else
+		pipe->has_result = false;
+}
+
 static LK_ON_WORKER void
 read_result(struct lk_pipe *pipe)
 {
-	PGconn			*conn = pipe->session->conn;
 	struct lk_pipe_step	 step = pipe->steps[pipe->first];
-	PGresult		*res = PQgetResult(conn);
+	PGresult		*res = PQgetResult(pipe->session->conn);
 
 	if (res == NULL) {
-		if (!step.is_sync)
-			pop(pipe);
-		else if (PQstatus(conn) == CONNECTION_BAD)
-			lk_pipe_lose(pipe, lk_session_words(pipe->session));
+		read_end(pipe);
 		return;
 	}
 	if (!is_end(pipe, res)) {
-		if (PQresultStatus(res) == PGRES_PIPELINE_SYNC) {
-			lk_assert(step.is_sync);
+		pipe->has_result = true;
+		if (lk_pgerror_severity(res) != LK_SEVERITY_ERROR)
+			lk_pgerror_set(&pipe->error, res);
+		if (PQresultStatus(res) == PGRES_PIPELINE_SYNC)
 			pop(pipe);
-		}
 		/* May send, and so move the steps. */
 		step.fn(step.ctx, &res);
 	}
@@ -239,7 +304,8 @@ wait_for_server(struct lk_pipe *pipe)
 	    LK_WAIT_WRITABLE : LK_WAIT_READABLE, pipe->due_us);
 	if (came & LK_WAIT_READABLE)
 		(void)lk_session_read(session);
-	else if (pipe->due_us <= lk_clock_us())
+	/* Notices are no answer. */
+	if (pipe->due_us <= lk_clock_us())
 		lk_pipe_lose(pipe, "the server did not answer in time");
 	if (session->is_stopping && pipe->ends_on_stop)
 		lk_pipe_lose(pipe, "stopped");
@@ -252,7 +318,8 @@ lk_pipe_run(struct lk_pipe *pipe, const size_t *n_left)
 
 	lk_assert_worker();
 	while (!pipe->is_lost && *n_left > 0 && pipe->n > 0) {
-		if (pipe->steps[pipe->first].by_row && !pipe->is_row_mode) {
+		if (pipe->steps[pipe->first].kind == STEP_BY_ROW &&
+		    !pipe->is_row_mode) {
 			/* Refused where the server skips the command. */
 			(void)PQsetSingleRowMode(conn);
 			pipe->is_row_mode = true;
@@ -328,7 +395,7 @@ lk_pipe_query_prepared(struct lk_pipe *pipe, const char *name, int n_params,
 
 	lk_assert_worker();
 	send_prepared(pipe, name, n_params, values, NULL, NULL,
-	    (struct lk_pipe_step){ keep_result, &answer, false, false });
+	    (struct lk_pipe_step){ keep_result, &answer, STEP_STATEMENT });
 	return wait_for_answer(pipe, &answer, res_out, error);
 }
 
@@ -341,7 +408,7 @@ lk_pipe_prepare_now(struct lk_pipe *pipe, const char *name, const char *sql,
 	int		 rc;
 
 	lk_assert_worker();
-	lk_pipe_prepare(pipe, name, sql, keep_result, &answer);
+	lk_pipe_prepare(pipe, name, sql, 0, NULL, keep_result, &answer);
 	rc = wait_for_answer(pipe, &answer, &res, error);
 	PQclear(res);
 	return rc;

@@ -30,6 +30,8 @@ struct lk_pipe {
 	struct lk_pipe_step *steps;	/* sent, not all of their results read */
 	size_t		 first, n, cap;
 	bool		 is_row_mode;	/* asked for the first step */
+	bool		 has_result;	/* of the first step, since its start or
+					   the NULL that libpq gave last */
 	uint64_t	 due_us;	/* after this the session is given up */
 	bool		 ends_on_stop;	/* and once the session's is_stopping */
 	bool		 is_lost;	/* the session is of no more use */
@@ -48,8 +50,10 @@ void	lk_pipe_sql(struct lk_pipe *pipe, const char *sql, lk_pipe_fn fn,
 	    void *ctx) LK_ON_WORKER;
 void	lk_pipe_params(struct lk_pipe *pipe, const char *sql, int n_params,
 	    const char *const *values, lk_pipe_fn fn, void *ctx) LK_ON_WORKER;
+/* types: of its parameters, or NULL: the server infers them. */
 void	lk_pipe_prepare(struct lk_pipe *pipe, const char *name,
-	    const char *sql, lk_pipe_fn fn, void *ctx) LK_ON_WORKER;
+	    const char *sql, int n_types, const Oid *types, lk_pipe_fn fn,
+	    void *ctx) LK_ON_WORKER;
 /* With a request that the server answers now and not at the Sync. */
 void	lk_pipe_describe(struct lk_pipe *pipe, const char *name, lk_pipe_fn fn,
 	    void *ctx) LK_ON_WORKER;
@@ -61,12 +65,20 @@ void	lk_pipe_rows(struct lk_pipe *pipe, const char *sql, lk_pipe_fn fn,
 	    void *ctx) LK_ON_WORKER;
 void	lk_pipe_sync(struct lk_pipe *pipe, lk_pipe_fn fn, void *ctx)
 	    LK_ON_WORKER;
+/* Have the server answer now what was sent before this. */
+void	lk_pipe_flush(struct lk_pipe *pipe) LK_ON_WORKER;
 
 /*
  * Send and read until *n_left is 0 or everything sent has been answered.
  * 0, or -LK_E_IO: the session is lost.
  */
 int	lk_pipe_run(struct lk_pipe *pipe, const size_t *n_left) LK_ON_WORKER;
+
+/*
+ * Cancel what the backend is running, as lk_session_cancel_wait() does.  False:
+ * the signal was not sent; a server that hangs loses the session.
+ */
+bool	lk_pipe_cancel_wait(struct lk_pipe *pipe) LK_ON_WORKER;
 
 /* Give the session up, for that reason. */
 void	lk_pipe_lose(struct lk_pipe *pipe, const char *words) LK_ON_WORKER;

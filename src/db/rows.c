@@ -1,58 +1,86 @@
 #include "db/rows.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/die.h"
-#include "db/array.h"
+#include "db/form.h"
 #include "resp/encode.h"
 
-struct cell {
-	const char	*data;		/* NULL: a NULL */
-	size_t		 n;
-};
-
-struct column {
-	char		*name;		/* unique in the row */
-	Oid		 oid;
-	const struct lk_type *type;	/* NULL: not known */
-	enum lk_cell_class cls;		/* an array's elements' */
-	bool		 is_array;
-	size_t		 key_at, key_len; /* in keys: what goes before a value */
-};
-
 struct lk_rows {
-	struct lk_format format;
-	const struct lk_types *types;
-	size_t		 limit;
-	bool		 has_columns;
-	bool		 is_kept;	/* as text in kept: types are unknown */
+	enum lk_shape	 shape;
+	bool		 is_kept;	/* all that comes, until it is finished:
+					   types are unknown, or there are loads */
 	bool		 is_over;
-	struct column	*columns;
-	size_t		 n_columns;
-	struct cell	*cells;		/* the row at hand */
-	uint64_t	 n_rows;
-	struct lk_buf	 keys;
-	struct lk_buf	 out;
-	size_t		 count_at;	/* in out: the header "*1\r\n" of the rows */
-	struct lk_buf	 kept;		/* length (UINT32_MAX: NULL) and bytes of
-					   each cell */
-	struct lk_buf	 json;		/* scratch: one row */
-	struct lk_buf	 scratch;	/* of lk_array_walk() */
-	struct lk_error	 error;
+	size_t		 n_kept_bytes;
+	uint64_t	 n_rows;	/* of the statement's own */
+	size_t		 count_at;	/* in the reply: the header "*1\r\n" of the
+					   rows */
+	struct lk_form	 form;
 };
+
+static bool
+is_one_cell(const struct lk_rows *rows)
+{
+	return rows->shape == LK_SHAPE_INT || rows->shape == LK_SHAPE_BOOL;
+}
+
+static bool
+has_one_row(const struct lk_rows *rows)
+{
+	return is_one_cell(rows) || rows->shape == LK_SHAPE_ROW ||
+	    rows->shape == LK_SHAPE_ONE;
+}
+
+/* One row, which stands alone; in a table it has its columns beside it. */
+static bool
+is_bare(const struct lk_rows *rows)
+{
+	return is_one_cell(rows) || (has_one_row(rows) &&
+	    rows->form.format.rows != LK_ROWS_TABLE);
+}
+
+static void
+init_set(struct lk_rows *rows, size_t at, const struct lk_with *with,
+    const struct lk_types *types)
+{
+	enum lk_rows_form form = (enum lk_rows_form)rows->form.format.rows;
+	struct lk_rowset *set = &rows->form.sets[at];
+
+	set->head.format = rows->form.format;
+	set->head.types = types;
+	if (at == 0) {
+		set->n_shown = with->n_loads > 0 ? with->n_columns : SIZE_MAX;
+		set->depth = rows->form.format.depth +
+		    lk_rows_levels(form, !is_bare(rows));
+		return;
+	}
+	set->load = &with->loads[at - 1];
+	set->n_shown = set->load->n_columns;
+	set->depth = rows->form.sets[set->load->parent].depth +
+	    lk_rows_levels(form, set->load->is_many);
+}
 
 struct lk_rows *
-lk_rows_new(struct lk_format format, const struct lk_types *types,
-    size_t limit)
+lk_rows_new(struct lk_format format, enum lk_shape shape,
+    const struct lk_with *with, const struct lk_types *types, size_t limit)
 {
 	struct lk_rows *rows = lk_xcalloc(1, sizeof(*rows));
+	size_t i;
 
 	lk_assert_worker();
-	rows->format = format;
-	rows->types = types;
-	rows->limit = limit;
+	rows->shape = shape;
+	rows->is_kept = with->n_loads > 0;
+	rows->form.format = format;
+	/* Rows that are counted are fewer than 2^53. */
+	if (is_one_cell(rows))
+		rows->form.format.int8_text = false;
+	rows->form.limit = limit;
+	rows->form.n_sets = with->n_loads + 1;
+	rows->form.sets = lk_xcalloc(rows->form.n_sets,
+	    sizeof(*rows->form.sets));
+	for (i = 0; i < rows->form.n_sets; i++)
+		init_set(rows, i, with, types);
 	return rows;
 }
 
@@ -65,157 +93,15 @@ lk_rows_free(struct lk_rows **rows_ptr)
 	lk_assert_worker();
 	if (rows == NULL)
 		return;
-	for (i = 0; i < rows->n_columns; i++)
-		free(rows->columns[i].name);
-	free(rows->columns);
-	free(rows->cells);
-	lk_buf_fini(&rows->keys);
-	lk_buf_fini(&rows->out);
-	lk_buf_fini(&rows->kept);
-	lk_buf_fini(&rows->json);
-	lk_buf_fini(&rows->scratch);
-	lk_error_fini(&rows->error);
+	for (i = 0; i < rows->form.n_sets; i++)
+		lk_rowset_fini(&rows->form.sets[i]);
+	free(rows->form.sets);
+	lk_form_fini(&rows->form);
 	free(rows);
 	*rows_ptr = NULL;
 }
 
-/* ---- columns ---- */
-
-static bool
-is_taken(const PGresult *res, const struct lk_rows *rows, size_t column,
-    const char *name)
-{
-	size_t i;
-
-	for (i = 0; i < rows->n_columns; i++) {
-		const char *other = i < column ? rows->columns[i].name :
-		    PQfname(res, (int)i);
-
-		if (i != column && strcmp(other, name) == 0)
-			return true;
-	}
-	return false;
-}
-
-static bool
-is_first_of_name(const PGresult *res, const struct lk_rows *rows,
-    size_t column)
-{
-	size_t i;
-
-	for (i = 0; i < column; i++) {
-		if (strcmp(rows->columns[i].name,
-		    PQfname(res, (int)column)) == 0)
-			return false;
-	}
-	return true;
-}
-
-static char *
-unique_name(const PGresult *res, const struct lk_rows *rows, size_t column)
-{
-	const char	*name = PQfname(res, (int)column);
-	struct lk_buf	 text = LK_BUF_INIT;
-	unsigned	 number = 2;
-	char		*copy;
-
-	if (is_first_of_name(res, rows, column))
-		return lk_xstrdup(name);
-	do {
-		lk_buf_truncate(&text, 0);
-		lk_buf_printf(&text, "%s_%u", name, number++);
-	} while (is_taken(res, rows, column, lk_buf_cstr(&text)));
-	copy = lk_xstrdup(lk_buf_cstr(&text));
-	lk_buf_fini(&text);
-	return copy;
-}
-
-/* pg_type.dat gives it this for ever. */
-#define INT8_OID	20
-
-static LK_ON_WORKER enum lk_cell_class
-cell_class(const struct lk_rows *rows, Oid oid)
-{
-	return oid == INT8_OID && rows->format.int8_text ? LK_CELL_TEXT :
-	    lk_type_cell(oid);
-}
-
-static LK_ON_WORKER void
-find_type(struct lk_rows *rows, struct column *column)
-{
-	column->type = lk_types_find(rows->types, column->oid);
-	column->is_array = column->type != NULL && column->type->elem != 0;
-	column->cls = cell_class(rows, column->is_array ? column->type->elem :
-	    column->oid);
-}
-
-static LK_ON_WORKER void
-make_key(struct lk_rows *rows, struct column *column)
-{
-	column->key_at = rows->keys.len;
-	if (rows->format.rows == LK_ROWS_JSON) {
-		lk_cell_json_string(&rows->keys, column->name,
-		    strlen(column->name));
-		lk_buf_putc(&rows->keys, ':');
-	} else {
-		lk_enc_text(&rows->keys, column->name);
-	}
-	column->key_len = rows->keys.len - column->key_at;
-}
-
-static LK_ON_WORKER void
-read_columns(struct lk_rows *rows, const PGresult *res)
-{
-	size_t i;
-
-	rows->n_columns = (size_t)PQnfields(res);
-	rows->columns = lk_xcalloc(rows->n_columns + 1,
-	    sizeof(*rows->columns));
-	rows->cells = lk_xcalloc(rows->n_columns + 1, sizeof(*rows->cells));
-	for (i = 0; i < rows->n_columns; i++) {
-		struct column *column = &rows->columns[i];
-
-		column->name = unique_name(res, rows, i);
-		column->oid = PQftype(res, (int)i);
-		find_type(rows, column);
-		make_key(rows, column);
-		if (column->type == NULL)
-			rows->is_kept = true;
-	}
-	rows->has_columns = true;
-}
-
 /* ---- what goes before the rows ---- */
-
-static LK_ON_WORKER void
-put_type_name(struct lk_rows *rows, const struct column *column)
-{
-	char text[16];
-
-	if (column->type != NULL) {
-		lk_enc_text(&rows->out, column->type->name);
-		return;
-	}
-	/* Gone since: say what is known of it. */
-	snprintf(text, sizeof(text), "%u", column->oid);
-	lk_enc_text(&rows->out, text);
-}
-
-static LK_ON_WORKER void
-put_table_head(struct lk_rows *rows)
-{
-	size_t i;
-
-	lk_enc_map(&rows->out, rows->format.proto, 3);
-	lk_enc_text(&rows->out, "columns");
-	lk_enc_array(&rows->out, rows->n_columns);
-	lk_buf_append(&rows->out, rows->keys.data, rows->keys.len);
-	lk_enc_text(&rows->out, "types");
-	lk_enc_array(&rows->out, rows->n_columns);
-	for (i = 0; i < rows->n_columns; i++)
-		put_type_name(rows, &rows->columns[i]);
-	lk_enc_text(&rows->out, "rows");
-}
 
 /*
  * The number of rows is not known yet: leave room for one digit, and make
@@ -224,304 +110,130 @@ put_table_head(struct lk_rows *rows)
 static LK_ON_WORKER void
 put_head(struct lk_rows *rows)
 {
-	if (rows->format.rows == LK_ROWS_TABLE)
-		put_table_head(rows);
-	rows->count_at = rows->out.len;
-	lk_enc_array(&rows->out, 1);
+	if (is_bare(rows))
+		return;
+	if (rows->form.format.rows == LK_ROWS_TABLE)
+		lk_form_put_top(&rows->form, 0);
+	rows->count_at = rows->form.out.len;
+	lk_enc_array(&rows->form.out, 1);
 }
 
 static LK_ON_WORKER void
 put_count(struct lk_rows *rows)
 {
-	struct lk_buf	 head = LK_BUF_INIT;
+	struct lk_buf	*out = &rows->form.out, head = LK_BUF_INIT;
 	size_t		 guessed = strlen("*1\r\n"), tail;
 	char		*at;
 
 	lk_enc_array(&head, rows->n_rows);
-	if (lk_buf_reserve(&rows->out, head.len) != NULL && !head.broken) {
-		at = rows->out.data + rows->count_at;
-		tail = rows->out.len - rows->count_at - guessed;
+	if (lk_buf_reserve(out, head.len) != NULL && !head.broken) {
+		at = out->data + rows->count_at;
+		tail = out->len - rows->count_at - guessed;
 		memmove(at + head.len, at + guessed, tail);
 		memcpy(at, head.data, head.len);
-		rows->out.len += head.len - guessed;
+		out->len += head.len - guessed;
 	}
 	lk_buf_fini(&head);
 }
 
-/* ---- cells ---- */
-
-struct array_ctx {
-	struct lk_rows	*rows;
-	const struct column *column;
-};
-
-static LK_ON_WORKER void
-resp_open(void *ctx, size_t n)
-{
-	lk_enc_array(&((struct array_ctx *)ctx)->rows->out, n);
-}
-
-static void
-resp_close(void *ctx)
-{
-	(void)ctx;
-}
-
-static void
-resp_element(void *ctx, const char *data, size_t n)
-{
-	struct array_ctx *array = ctx;
-
-	lk_assert_worker();
-	lk_cell_resp(&array->rows->out, array->rows->format.proto,
-	    array->column->cls, data, n);
-}
-
-/* No value ends in a bracket that opens, or in the colon behind a key. */
-static void
-json_comma(struct lk_buf *json)
-{
-	char last = json->len > 0 ? json->data[json->len - 1] : '[';
-
-	if (last != '[' && last != ':')
-		lk_buf_putc(json, ',');
-}
-
-static void
-json_open(void *ctx, size_t n)
-{
-	struct array_ctx *array = ctx;
-
-	(void)n;
-	json_comma(&array->rows->json);
-	lk_buf_putc(&array->rows->json, '[');
-}
-
-static void
-json_close(void *ctx)
-{
-	lk_buf_putc(&((struct array_ctx *)ctx)->rows->json, ']');
-}
-
-static void
-json_element(void *ctx, const char *data, size_t n)
-{
-	struct array_ctx *array = ctx;
-
-	lk_assert_worker();
-	json_comma(&array->rows->json);
-	lk_cell_json(&array->rows->json, array->column->cls, data, n);
-}
-
-/* Levels of the reply above a cell. */
-static unsigned
-depth_of_cells(const struct lk_rows *rows)
-{
-	return rows->format.rows == LK_ROWS_TABLE ? 3 : 2;
-}
-
-static LK_ON_WORKER bool
-is_too_deep(struct lk_rows *rows, const struct column *column,
-    const struct cell *cell)
-{
-	unsigned dims = lk_array_dims(cell->data, cell->n);
-
-	if (depth_of_cells(rows) + dims <= LK_ROWS_MAX_DEPTH)
-		return false;
-	if (!rows->error.is_set)
-		lk_error_set(&rows->error, LK_ERR_OVERLOAD, "column \"%s\" has "
-		    "an array of %u dimensions, and a reply may nest %d deep: "
-		    "cast it to text, or ask for rows as json", column->name,
-		    dims, LK_ROWS_MAX_DEPTH);
-	return true;
-}
-
-static LK_ON_WORKER void
-put_resp_array(struct lk_rows *rows, const struct column *column,
-    const struct cell *cell)
-{
-	struct array_ctx array = { rows, column };
-	struct lk_array_sink sink = { resp_open, resp_close, resp_element,
-	    &array };
-	size_t start = rows->out.len;
-
-	if (is_too_deep(rows, column, cell))
-		return;
-	if (lk_array_walk(cell->data, cell->n, column->type->delim, &sink,
-	    &rows->scratch) == 0)
-		return;
-	lk_buf_truncate(&rows->out, start);
-	lk_enc_bulk(&rows->out, cell->data, cell->n);
-}
-
-static LK_ON_WORKER void
-put_resp_cell(struct lk_rows *rows, const struct column *column,
-    const struct cell *cell)
-{
-	if (column->is_array && cell->data != NULL)
-		put_resp_array(rows, column, cell);
-	else
-		lk_cell_resp(&rows->out, rows->format.proto, column->cls,
-		    cell->data, cell->n);
-}
-
-static LK_ON_WORKER void
-put_json_array(struct lk_rows *rows, const struct column *column,
-    const struct cell *cell)
-{
-	struct array_ctx array = { rows, column };
-	struct lk_array_sink sink = { json_open, json_close, json_element,
-	    &array };
-	size_t start = rows->json.len;
-
-	if (lk_array_walk(cell->data, cell->n, column->type->delim, &sink,
-	    &rows->scratch) == 0)
-		return;
-	lk_buf_truncate(&rows->json, start);
-	lk_cell_json_string(&rows->json, cell->data, cell->n);
-}
-
-static LK_ON_WORKER void
-put_json_row(struct lk_rows *rows)
-{
-	size_t i;
-
-	lk_buf_truncate(&rows->json, 0);
-	lk_buf_putc(&rows->json, '{');
-	for (i = 0; i < rows->n_columns; i++) {
-		const struct column *column = &rows->columns[i];
-		const struct cell *cell = &rows->cells[i];
-
-		if (i > 0)
-			lk_buf_putc(&rows->json, ',');
-		lk_buf_append(&rows->json, rows->keys.data + column->key_at,
-		    column->key_len);
-		if (column->is_array && cell->data != NULL)
-			put_json_array(rows, column, cell);
-		else
-			lk_cell_json(&rows->json, column->cls, cell->data,
-			    cell->n);
-	}
-	lk_buf_putc(&rows->json, '}');
-	if (rows->json.broken)
-		rows->out.broken = true;
-	lk_enc_bulk(&rows->out, rows->json.data, rows->json.len);
-}
-
-static LK_ON_WORKER void
-put_resp_row(struct lk_rows *rows)
-{
-	bool	is_map = rows->format.rows == LK_ROWS_MAPS;
-	size_t	i;
-
-	if (is_map)
-		lk_enc_map(&rows->out, rows->format.proto, rows->n_columns);
-	else
-		lk_enc_array(&rows->out, rows->n_columns);
-	for (i = 0; i < rows->n_columns; i++) {
-		const struct column *column = &rows->columns[i];
-
-		if (is_map)
-			lk_buf_append(&rows->out, rows->keys.data +
-			    column->key_at, column->key_len);
-		put_resp_cell(rows, column, &rows->cells[i]);
-	}
-}
-
 /* ---- rows ---- */
 
-static void
-keep_row(struct lk_rows *rows)
+static LK_ON_WORKER int
+check_size(struct lk_rows *rows, const struct lk_rowset *set)
 {
-	size_t i;
-
-	for (i = 0; i < rows->n_columns; i++) {
-		const struct cell *cell = &rows->cells[i];
-		uint32_t n = cell->data == NULL ? UINT32_MAX :
-		    (uint32_t)cell->n;
-
-		lk_buf_append(&rows->kept, &n, sizeof(n));
-		lk_buf_append(&rows->kept, cell->data, cell->n);
-	}
-}
-
-static size_t
-read_kept(struct lk_rows *rows, size_t at)
-{
-	size_t i;
-
-	for (i = 0; i < rows->n_columns; i++) {
-		struct cell *cell = &rows->cells[i];
-		uint32_t n;
-
-		memcpy(&n, rows->kept.data + at, sizeof(n));
-		at += sizeof(n);
-		cell->data = n == UINT32_MAX ? NULL : rows->kept.data + at;
-		cell->n = n == UINT32_MAX ? 0 : n;
-		at += cell->n;
-	}
-	return at;
-}
-
-static int
-check_size(struct lk_rows *rows)
-{
-	if (rows->out.len <= rows->limit && rows->kept.len <= rows->limit &&
-	    !rows->out.broken && !rows->kept.broken)
+	if (!lk_form_is_over(&rows->form) && !set->bytes.broken &&
+	    !set->rows.broken && rows->n_kept_bytes <= rows->form.limit)
 		return 0;
 	rows->is_over = true;
-	lk_buf_fini(&rows->out);
-	lk_buf_fini(&rows->kept);
+	lk_buf_fini(&rows->form.out);
 	return -LK_E_LIMIT;
 }
 
+/* The row at hand. */
 static LK_ON_WORKER int
-put_row(struct lk_rows *rows)
+put_row(struct lk_rows *rows, size_t row)
 {
-	if (rows->format.rows == LK_ROWS_JSON)
-		put_json_row(rows);
+	if (is_one_cell(rows))
+		lk_form_put_cell(&rows->form, 0);
 	else
-		put_resp_row(rows);
-	return check_size(rows);
+		lk_form_put_row(&rows->form, row);
+	return check_size(rows, &rows->form.sets[0]);
 }
 
 static LK_ON_WORKER int
-add_row(struct lk_rows *rows, const PGresult *res, int row)
+add_row(struct lk_rows *rows, size_t whose, const PGresult *res, int row)
 {
-	size_t i;
+	struct lk_rowset *set = &rows->form.sets[whose];
 
-	for (i = 0; i < rows->n_columns; i++) {
-		bool is_null = PQgetisnull(res, row, (int)i);
-
-		rows->cells[i] = (struct cell){
-			is_null ? NULL : PQgetvalue(res, row, (int)i),
-			(size_t)PQgetlength(res, row, (int)i),
-		};
-	}
-	rows->n_rows++;
+	if (whose == 0 && ++rows->n_rows > 1 && has_one_row(rows))
+		return 0;
+	lk_rowset_take(set, res, row);
 	if (!rows->is_kept)
-		return put_row(rows);
-	keep_row(rows);
-	return check_size(rows);
+		return put_row(rows, 0);
+	rows->n_kept_bytes += lk_rowset_keep(set);
+	return check_size(rows, set);
+}
+
+static LK_ON_WORKER void
+start(struct lk_rows *rows, struct lk_rowset *set, const PGresult *res)
+{
+	lk_rowset_start(set, res);
+	if (lk_head_has_unknown(&set->head))
+		rows->is_kept = true;
+	if (!rows->is_kept)
+		put_head(rows);
 }
 
 int
-lk_rows_add(struct lk_rows *rows, const PGresult *res)
+lk_rows_add(struct lk_rows *rows, size_t whose, const PGresult *res)
 {
+	struct lk_rowset *set = &rows->form.sets[whose];
 	int row, rc;
 
 	lk_assert_worker();
-	if (!rows->has_columns) {
-		read_columns(rows, res);
-		if (!rows->is_kept)
-			put_head(rows);
-	}
+	if (set->head.columns == NULL)
+		start(rows, set, res);
 	for (row = 0; row < PQntuples(res) && !rows->is_over; row++) {
-		rc = add_row(rows, res, row);
+		rc = add_row(rows, whose, res, row);
 		if (rc < 0)
 			return rc;
 	}
 	return rows->is_over ? -LK_E_LIMIT : 0;
+}
+
+size_t
+lk_rows_ask(struct lk_rows *rows, size_t whose, struct lk_buf *arrays)
+{
+	struct lk_rowset *set = &rows->form.sets[whose];
+	struct lk_rowset *parent = &rows->form.sets[set->load->parent];
+	size_t i, n;
+
+	lk_assert_worker();
+	/* It will be refused, whatever belongs to the row that is kept. */
+	if (rows->shape == LK_SHAPE_ONE && rows->n_rows > 1)
+		return 0;
+	n = lk_rowset_ask(set, parent, arrays);
+	for (i = 0; i < set->load->n_keys; i++)
+		rows->is_over |= arrays[i].broken;
+	return rows->is_over ? 0 : n;
+}
+
+/* ---- the reply ---- */
+
+/* Behind the n that are listed already; returns how many there are then. */
+static size_t
+list_unknown(const struct lk_head *head, Oid *oids, size_t max, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < head->n_columns; i++) {
+		if (head->columns[i].type != NULL)
+			continue;
+		if (n < max)
+			oids[n] = head->columns[i].oid;
+		n++;
+	}
+	return n;
 }
 
 size_t
@@ -530,31 +242,72 @@ lk_rows_unknown(const struct lk_rows *rows, Oid *oids_out, size_t max)
 	size_t i, n = 0;
 
 	lk_assert_worker();
-	for (i = 0; i < rows->n_columns && rows->is_kept; i++) {
-		if (rows->columns[i].type != NULL)
-			continue;
-		if (n < max)
-			oids_out[n] = rows->columns[i].oid;
-		n++;
-	}
+	for (i = 0; i < rows->form.n_sets && rows->is_kept; i++)
+		n = list_unknown(&rows->form.sets[i].head, oids_out, max, n);
 	return n;
+}
+
+size_t
+lk_rows_bytes(const struct lk_rows *rows)
+{
+	lk_assert_worker();
+	return rows->form.out.len + rows->n_kept_bytes;
+}
+
+int
+lk_rows_column(const struct lk_rows *rows, const char *name)
+{
+	const struct lk_head *head = &rows->form.sets[0].head;
+	size_t i;
+
+	lk_assert_worker();
+	for (i = 0; i < head->n_columns; i++) {
+		if (strcmp(head->columns[i].name, name) == 0)
+			return (int)i;
+	}
+	return -1;
 }
 
 static LK_ON_WORKER int
 encode_kept(struct lk_rows *rows)
 {
-	size_t		at = 0, i;
-	uint64_t	row;
+	struct lk_rowset *own = &rows->form.sets[0];
+	size_t		i;
 	int		rc = 0;
 
-	for (i = 0; i < rows->n_columns; i++)
-		find_type(rows, &rows->columns[i]);
+	for (i = 0; i < rows->form.n_sets; i++)
+		lk_head_find_types(&rows->form.sets[i].head);
 	put_head(rows);
-	for (row = 0; row < rows->n_rows && rc == 0; row++) {
-		at = read_kept(rows, at);
-		rc = put_row(rows);
+	for (i = 0; i < own->n_rows && rc == 0; i++) {
+		lk_rowset_get(own, i);
+		rc = put_row(rows, i);
 	}
 	return rc;
+}
+
+/* How many there were decides what the reply is. */
+static LK_ON_WORKER void
+finish_one(struct lk_rows *rows)
+{
+	struct lk_buf *out = &rows->form.out;
+
+	if (rows->n_rows == 0) {
+		lk_buf_truncate(out, 0);
+		lk_enc_null(out, rows->form.format.proto);
+	} else if (!is_bare(rows)) {
+		rows->n_rows = 1;
+		put_count(rows);
+	}
+}
+
+static LK_ON_WORKER int
+check_met(const struct lk_rows *rows, struct lk_error *error)
+{
+	if (rows->shape != LK_SHAPE_ONE || rows->n_rows == 1)
+		return 0;
+	lk_error_set(error, LK_ERR_UNMET, rows->n_rows == 0 ?
+	    "there is no such row" : "there is more than one such row");
+	return -LK_E_INVAL;
 }
 
 int
@@ -562,15 +315,22 @@ lk_rows_finish(struct lk_rows *rows, struct lk_buf *out,
     struct lk_error *error)
 {
 	lk_assert_worker();
-	if (rows->is_over || (rows->is_kept && encode_kept(rows) < 0))
+	if (rows->is_over)
 		return -LK_E_LIMIT;
-	if (rows->error.is_set) {
-		lk_error_move(error, &rows->error);
+	if (check_met(rows, error) < 0)
+		return -LK_E_INVAL;
+	if (rows->is_kept && encode_kept(rows) < 0)
+		return -LK_E_LIMIT;
+	if (rows->form.error.is_set) {
+		lk_error_move(error, &rows->form.error);
 		return -LK_E_INVAL;
 	}
-	put_count(rows);
-	if (rows->out.len > rows->limit || rows->out.broken)
+	if (has_one_row(rows))
+		finish_one(rows);
+	else
+		put_count(rows);
+	if (lk_form_is_over(&rows->form))
 		return -LK_E_LIMIT;
-	lk_buf_move(out, &rows->out);
+	lk_buf_move(out, &rows->form.out);
 	return 0;
 }

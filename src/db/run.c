@@ -4,7 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "db/load.h"
 #include "db/pgerror.h"
+#include "db/prepare.h"
 #include "resp/encode.h"
 
 /* Types to look up at once: as many columns as a row can have. */
@@ -12,75 +14,92 @@
 
 /* ---- errors ---- */
 
-/*
- * Our statement is not on the server, or no longer fits the tables: known by
- * its name in the message, and by the function that says so.
- */
-static LK_ON_WORKER bool
-is_stale(const struct lk_run *run, const PGresult *res)
-{
-	const char *sqlstate = lk_pgerror_sqlstate(res);
-	const char *message = PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
-	const char *function = PQresultErrorField(res, PG_DIAG_SOURCE_FUNCTION);
-
-	if (!run->was_cached)
-		return false;
-	if (strcmp(sqlstate, "26000") == 0)
-		return message != NULL && strstr(message, run->name) != NULL;
-	return strcmp(sqlstate, "0A000") == 0 && function != NULL &&
-	    strcmp(function, "RevalidateCachedQuery") == 0;
-}
-
-static LK_ON_WORKER void
-forget_stale(struct lk_run *run, const PGresult *res)
-{
-	struct lk_stmts *stmts = &run->exec->session->stmts;
-
-	if (strcmp(lk_pgerror_sqlstate(res), "26000") == 0)
-		lk_stmts_doubt(stmts);
-	else
-		lk_stmts_forget(stmts, run->item->sql, true);
-	/* Nothing but BEGIN was done before it, or nothing at all. */
-	run->wants_retry = !run->was_retried && (lk_run_has_begin(run) ||
-	    !lk_run_is_inside(run->exec->job));
-}
-
 void
 lk_run_take_error(struct lk_run *run, const PGresult *res)
 {
 	enum lk_severity severity = lk_pgerror_severity(res);
+	struct lk_run	*whole = run->whole;
 
 	lk_assert_worker();
-	if (is_stale(run, res))
-		forget_stale(run, res);
+	if (severity == LK_SEVERITY_ERROR)
+		lk_prepare_judge(run, res);
 	/* In a PANIC it may have been the commit's record that was written. */
-	if (run->item->error.is_set || severity == LK_SEVERITY_PANIC)
+	if (whole->item->error.is_set || severity == LK_SEVERITY_PANIC)
 		return;
-	run->is_fatal = severity == LK_SEVERITY_FATAL;
-	lk_pgerror_set(&run->item->error, res);
+	whole->is_fatal = severity == LK_SEVERITY_FATAL;
+	lk_pgerror_set(&whole->item->error, res);
 }
 
 /* ---- results ---- */
 
+/* A unit's replies are one. */
+static LK_ON_WORKER size_t
+limit_of(const struct lk_exec *exec)
+{
+	size_t limit = exec->job->limit_result;
+
+	return limit - (exec->n_reply_bytes < limit ? exec->n_reply_bytes :
+	    limit);
+}
+
 void
 lk_run_take_rows(struct lk_run *run, const PGresult *res)
 {
-	struct lk_exec *exec = run->exec;
+	struct lk_exec	*exec = run->exec;
+	struct lk_run	*whole = run->whole;
 
 	lk_assert_worker();
-	if (run->is_over || !lk_run_is_sql(run))
+	if (whole->is_over || !lk_run_is_sql(run))
 		return;
-	if (run->rows == NULL)
-		run->rows = lk_rows_new(run->item->format,
-		    &exec->session->types, exec->job->limit_result);
-	if (lk_rows_add(run->rows, res) == 0)
+	if (whole->rows == NULL)
+		whole->rows = lk_rows_new(whole->item->format,
+		    whole->item->shape, &whole->item->with,
+		    &exec->session->types, limit_of(exec));
+	if (run->keeps_row && run->row == NULL && PQntuples(res) > 0)
+		run->row = PQcopyResult(res, PG_COPYRES_ATTRS |
+		    PG_COPYRES_TUPLES);
+	if (lk_rows_add(whole->rows, run->whose, res) == 0)
 		return;
-	run->is_over = true;
-	lk_rows_free(&run->rows);
-	/* With more behind it, the cancel could hit that: read it all then. */
+	whole->is_over = true;
+	lk_rows_free(&whole->rows);
+	/* With more behind it, the cancel could hit that: read it all then.
+	 * A FETCH has an end soon, and would take its transaction along. */
 	if (PQresultStatus(res) == PGRES_SINGLE_TUPLE &&
-	    exec->n_in_flight == 1)
-		run->was_cancelled = lk_session_cancel(exec->session);
+	    exec->n_in_flight == 1 && whole->item->shape != LK_SHAPE_FETCH)
+		whole->was_cancelled = lk_pipe_cancel_wait(&exec->pipe);
+}
+
+/* A simple string's bytes, whatever the server sent. */
+static void
+copy_tag(char *to, size_t size, const char *tag)
+{
+	snprintf(to, size, "%s", tag);
+	for (; *to != '\0'; to++) {
+		if (*to < ' ' || *to > '~')
+			*to = '?';
+	}
+}
+
+static bool
+begins(const char *tag, const char *word)
+{
+	return strncmp(tag, word, strlen(word)) == 0;
+}
+
+/* What was prepared before, and what is known of types, is old then; also when
+ * the change is taken back. */
+static LK_ON_WORKER void
+note_schema(struct lk_session *session, const char *tag)
+{
+	bool is_change = begins(tag, "CREATE ") || begins(tag, "ALTER ") ||
+	    begins(tag, "DROP ") || strcmp(tag, "DO") == 0;
+
+	session->changed_schema |= is_change;
+	if (!is_change &&
+	    !(session->changed_schema && begins(tag, "ROLLBACK")))
+		return;
+	lk_stmts_age(&session->stmts);
+	lk_types_age(&session->types);
 }
 
 void
@@ -91,11 +110,47 @@ lk_run_take_tag(struct lk_run *run, PGresult *res)
 
 	lk_assert_worker();
 	run->has_answer = true;
-	snprintf(item->tag, sizeof(item->tag), "%s", tag);
+	if (run->exec->job->is_unit && run->rows != NULL)
+		run->exec->n_reply_bytes += lk_rows_bytes(run->rows);
+	copy_tag(item->tag, sizeof(item->tag), tag);
 	item->n_rows = strtoull(PQcmdTuples(res), NULL, 10);
-	if (lk_run_is_sql(run) && (strncmp(tag, "DEALLOCATE", 10) == 0 ||
+	if (lk_run_is_sql(run) && (begins(tag, "DEALLOCATE") ||
 	    strcmp(tag, "DISCARD ALL") == 0))
 		lk_stmts_doubt(&run->exec->session->stmts);
+	note_schema(run->exec->session, tag);
+}
+
+void
+lk_run_on_result(void *ctx, PGresult **res)
+{
+	struct lk_run *run = ctx;
+
+	lk_assert_worker();
+	switch (PQresultStatus(*res)) {
+	case PGRES_SINGLE_TUPLE:
+		lk_run_take_rows(run, *res);
+		break;
+	case PGRES_TUPLES_OK:
+		lk_run_take_rows(run, *res);
+		lk_run_take_tag(run, *res);
+		break;
+	case PGRES_COMMAND_OK:
+	case PGRES_EMPTY_QUERY:
+		lk_run_take_tag(run, *res);
+		break;
+	case PGRES_FATAL_ERROR:
+		lk_run_take_error(run, *res);
+		break;
+	default:	/* PIPELINE_ABORTED: its error came before */
+		break;
+	}
+}
+
+void
+lk_run_ignore(void *ctx, PGresult **res)
+{
+	(void)ctx;
+	(void)res;
 }
 
 /* ---- outcomes ---- */
@@ -104,11 +159,18 @@ static LK_ON_WORKER void
 set_over(struct lk_run *run, bool was_done)
 {
 	struct lk_error *error = &run->item->error;
+	const char *advice = "nothing was done: ask for fewer rows, or OPEN a "
+	    "cursor and FETCH them";
 
+	was_done &= lk_run_has_effect(run);
+	if (run->item->shape == LK_SHAPE_FETCH)
+		advice = "these rows are lost to the cursor, which stands "
+		    "behind them: FETCH fewer at a time";
+	else if (was_done)
+		advice = "the statement itself took effect";
 	lk_error_set(error, LK_ERR_OVERLOAD, "the result is larger than "
 	    "limits.result (%zu bytes); %s", run->exec->job->limit_result,
-	    was_done ? "the statement itself took effect" :
-	    "nothing was done: ask for fewer rows");
+	    advice);
 	if (was_done)
 		error->retry = LK_RETRY_NO;
 }
@@ -121,6 +183,10 @@ encode(struct lk_run *run)
 
 	if (!lk_run_is_sql(run))
 		return;
+	if (item->shape == LK_SHAPE_COUNT) {
+		lk_enc_int(&item->reply, (int64_t)item->n_rows);
+		return;
+	}
 	if (run->rows == NULL) {
 		lk_enc_simple(&item->reply, item->tag);
 		return;
@@ -149,21 +215,21 @@ settle_answered(struct lk_run *run)
  * The session died before the Sync was answered.  An ERROR is an answer: what
  * failed does not commit.  A FATAL is one too when nothing can have been
  * committed before it: not of a COMMIT, which may have been written, nor of a
- * CALL, which may commit halfway.
+ * CALL, which may commit halfway.  Nor does what was only being prepared
+ * commit.
  */
 static LK_ON_WORKER void
 settle_lost(struct lk_run *run)
 {
 	struct lk_item	*item = run->item;
 	struct lk_job	*job = run->exec->job;
-	bool		 is_certain = lk_run_is_sql(run) && !run->has_answer &&
-	    (run->sql_class == LK_SQL_PLAIN || job->in_tx);
+	bool		 is_certain = !run->was_executed ||
+	    (lk_run_is_sql(run) && !run->has_answer &&
+	    (run->sql_class == LK_SQL_PLAIN || job->in_tx));
+	bool		 has_failed = item->error.is_set ?
+	    !run->is_fatal || is_certain : !run->was_executed;
 
-	if (item->error.is_set && (!run->is_fatal || is_certain)) {
-		item->outcome = LK_ITEM_FAILED;
-		return;
-	}
-	item->outcome = LK_ITEM_LOST;
+	item->outcome = has_failed ? LK_ITEM_FAILED : LK_ITEM_LOST;
 	if (!item->error.is_set)
 		lk_pgerror_set_lost(&item->error,
 		    run->exec->pipe.error.message);
@@ -173,6 +239,7 @@ void
 lk_run_settle(struct lk_run *run)
 {
 	lk_assert_worker();
+	run->is_settled = true;
 	switch (run->state) {
 	case LK_RUN_WAITING:
 		run->item->outcome = LK_ITEM_UNSENT;
@@ -187,7 +254,24 @@ lk_run_settle(struct lk_run *run)
 		settle_answered(run);
 		break;
 	}
+	if (!run->keeps_row)
+		lk_rows_free(&run->rows);
+}
+
+void
+lk_run_clear(struct lk_run *run)
+{
+	lk_assert_worker();
 	lk_rows_free(&run->rows);
+	PQclear(run->row);
+	free(run->params);
+	lk_load_forget(run);
+	run->row = NULL;
+	run->params = NULL;
+	run->again = LK_RUN_AGAIN_NO;
+	run->has_answer = run->was_executed = run->is_settled = false;
+	run->is_over = run->was_cancelled = false;
+	run->state = LK_RUN_WAITING;
 }
 
 /* ---- types that the session has not met ---- */
@@ -201,7 +285,8 @@ list_unknown(struct lk_exec *exec, struct lk_buf *text)
 	for (i = 0; i < exec->job->n_items; i++) {
 		struct lk_run *run = &exec->runs[i];
 
-		if (run->rows == NULL || run->item->error.is_set)
+		if (run->rows == NULL || run->is_settled ||
+		    run->item->error.is_set)
 			continue;
 		n_of_run = lk_rows_unknown(run->rows, oids, MAX_UNKNOWN);
 		for (j = 0; j < n_of_run && j < MAX_UNKNOWN; j++)
@@ -221,7 +306,8 @@ fail_unknown(struct lk_exec *exec, struct lk_error *error)
 	for (i = 0; i < exec->job->n_items; i++) {
 		struct lk_run *run = &exec->runs[i];
 
-		if (run->rows != NULL && !run->item->error.is_set &&
+		if (run->rows != NULL && !run->is_settled &&
+		    !run->item->error.is_set &&
 		    lk_rows_unknown(run->rows, &oid, 1) > 0)
 			lk_error_move(&run->item->error, error);
 	}
@@ -246,11 +332,13 @@ lk_run_look_up_types(struct lk_exec *exec)
 	if (!exec->pipe.is_lost && list_unknown(exec, &oids) > 0 &&
 	    PQtransactionStatus(exec->session->conn) != PQTRANS_INERROR) {
 		value = lk_buf_cstr(&oids);
+		exec->job->n_round_trips++;
 		rc = lk_pipe_query(&exec->pipe, lk_types_sql, 1, &value, &res,
 		    &error);
 		if (rc == 0)
 			lk_types_add(&exec->session->types, res);
-		else if (rc == -LK_E_INVAL && exec->job->in_tx)
+		else if (rc == -LK_E_INVAL && PQtransactionStatus(
+		    exec->session->conn) == PQTRANS_INERROR)
 			fail_unknown(exec, &error);
 	}
 	PQclear(res);

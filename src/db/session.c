@@ -2,9 +2,11 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/clock.h"
 #include "base/die.h"
@@ -21,6 +23,9 @@ static const char startup_options[] =
     "-c lock_timeout=0 -c statement_timeout=0 "
     "-c DateStyle=ISO -c IntervalStyle=postgres -c TimeZone=UTC "
     "-c extra_float_digits=1 -c bytea_output=hex";
+
+/* A server that takes longer to take in a cancel hangs. */
+#define CANCEL_S	1
 
 /* conninfo's own, and ours: options, client_encoding, application name. */
 #define N_OURS	3
@@ -101,9 +106,12 @@ lk_session_read(struct lk_session *session)
 	lk_assert_worker();
 	if (PQconsumeInput(session->conn) == 0)
 		return false;
-	/* Nobody is to hear of them, but libpq keeps them until asked. */
-	while ((notify = PQnotifies(session->conn)) != NULL)
+	/* libpq keeps them until asked, also those that nobody is to hear. */
+	while ((notify = PQnotifies(session->conn)) != NULL) {
+		if (session->on_notify != NULL)
+			session->on_notify(session->ctx, notify);
 		PQfreemem(notify);
+	}
 	/* A FATAL that answers nothing comes before the end of the stream. */
 	return PQstatus(session->conn) != CONNECTION_BAD &&
 	    session->last_words.len == 0;
@@ -120,14 +128,47 @@ lk_session_words(struct lk_session *session)
 	return PQerrorMessage(session->conn);
 }
 
-bool
-lk_session_cancel(struct lk_session *session)
+/* ---- cancelling ---- */
+
+/* Says whether it was sent: NULL or not. */
+static void *
+send_cancel(void *arg)
 {
-	char text[256];
+	static char	 was_sent;
+	PGcancel	*cancel = arg;
+	char		 text[256];
+	int		 rc = PQcancel(cancel, text, sizeof(text));
+
+	PQfreeCancel(cancel);
+	return rc == 1 ? &was_sent : NULL;
+}
+
+/*
+ * PQcancel() waits until the server has closed its connection, and one that
+ * hangs never does.  It is left alone with that then.
+ */
+int
+lk_session_cancel_wait(struct lk_session *session)
+{
+	PGcancel	*cancel = PQgetCancel(session->conn);
+	struct timespec	 due;
+	pthread_t	 thread;
+	void		*was_sent;
 
 	lk_assert_worker();
-	return session->cancel != NULL &&
-	    PQcancel(session->cancel, text, sizeof(text)) == 1;
+	if (cancel == NULL)
+		return -LK_E_IO;
+	if (pthread_create(&thread, NULL, send_cancel, cancel) != 0) {
+		PQfreeCancel(cancel);
+		return -LK_E_IO;
+	}
+	clock_gettime(CLOCK_REALTIME, &due);
+	due.tv_sec += CANCEL_S;
+	if (pthread_timedjoin_np(thread, &was_sent, &due) != 0) {
+		pthread_detach(thread);
+		return -LK_E_AGAIN;
+	}
+	return was_sent != NULL ? 0 : -LK_E_IO;
 }
 
 /* Notices are nobody's; but a FATAL between statements comes as one. */
@@ -308,6 +349,28 @@ check_parameters(struct lk_session *session, struct lk_error *error)
 }
 
 static LK_ON_WORKER int
+read_backend(struct lk_session *session, const PGresult *res,
+    struct lk_error *error)
+{
+	int pid = PQbackendPID(session->conn);
+
+	if (PQntuples(res) != 1 || PQnfields(res) != 3) {
+		lk_pgerror_set_lost(error, "the server does not answer as "
+		    "PostgreSQL does");
+		return -LK_E_IO;
+	}
+	session->backend_pid = pid;
+	if (pid <= 0 || atoi(PQgetvalue(res, 0, 0)) != pid) {
+		lk_pgerror_set_lost(error, "a pooler lies between: "
+		    "pg_backend_pid() is not the pid that the server said");
+		return -LK_E_IO;
+	}
+	snprintf(session->server_id, sizeof(session->server_id), "%s/%s",
+	    PQgetvalue(res, 0, 1), PQgetvalue(res, 0, 2));
+	return 0;
+}
+
+static LK_ON_WORKER int
 check_backend(struct lk_session *session, uint64_t due_us,
     struct lk_error *error)
 {
@@ -323,13 +386,7 @@ check_backend(struct lk_session *session, uint64_t due_us,
 	lk_pipe_fini(&pipe);
 	if (rc < 0)
 		return rc;
-	if (atoi(PQgetvalue(res, 0, 0)) != PQbackendPID(session->conn)) {
-		lk_pgerror_set_lost(error, "a pooler lies between: "
-		    "pg_backend_pid() is not the pid that the server said");
-		rc = -LK_E_IO;
-	}
-	snprintf(session->server_id, sizeof(session->server_id), "%s/%s",
-	    PQgetvalue(res, 0, 1), PQgetvalue(res, 0, 2));
+	rc = read_backend(session, res, error);
 	PQclear(res);
 	return rc;
 }
@@ -349,7 +406,6 @@ open_until(struct lk_session *session, uint64_t due_us,
 		set_connect_error(session, error);
 		return -LK_E_IO;
 	}
-	session->cancel = PQgetCancel(session->conn);
 	if (check_backend(session, due_us, error) == 0)
 		return 0;
 	return session->is_stopping ? -LK_E_AGAIN : -LK_E_IO;
@@ -367,7 +423,7 @@ lk_session_open(struct lk_session *session, const struct lk_db_args *args,
 	lk_assert(session->conn == NULL);
 	lk_types_init(&session->types);
 	lk_stmts_init(&session->stmts);
-	session->ran_utility = false;
+	session->changed_schema = false;
 	rc = start_connecting(session, args->conninfo, application, error);
 	if (rc == 0) {
 		if (timeout_us == 0)
@@ -384,8 +440,6 @@ void
 lk_session_close(struct lk_session *session)
 {
 	lk_assert_worker();
-	PQfreeCancel(session->cancel);
-	session->cancel = NULL;
 	PQfinish(session->conn);
 	session->conn = NULL;
 	lk_types_fini(&session->types);

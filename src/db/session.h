@@ -23,20 +23,23 @@
 
 struct lk_session {
 	PGconn		*conn;		/* NULL while there is none */
-	PGcancel	*cancel;	/* of conn */
 	struct lk_thread *thread;	/* whose inbox is watched */
 	/*
 	 * Called with all mail whenever some came during a wait.  Sets
 	 * is_stopping when it holds LK_MSG_STOP.
 	 */
 	void		(*on_mail)(void *ctx, struct lk_list *mail);
+	/* Called with each notification that is read; NULL: for nobody. */
+	void		(*on_notify)(void *ctx, const PGnotify *notify);
 	void		*ctx;
 	bool		 is_stopping;
+	int		 backend_pid;	/* when it was opened: libpq takes over a
+					   new one whenever the server says it */
 	char		 server_id[LK_SERVER_ID_MAX];
 	struct lk_types	 types;
 	struct lk_stmts	 stmts;
-	/* SQL other than queries and writes ran since the last cleaning. */
-	bool		 ran_utility;
+	/* DDL ran since the last cleaning, as far as its tags say. */
+	bool		 changed_schema;
 	struct lk_buf	 last_words;	/* a FATAL that answered no statement */
 };
 
@@ -74,9 +77,10 @@ const char *lk_session_words(struct lk_session *session) LK_ON_WORKER;
 
 /*
  * Cancel whatever the backend is running, with PQcancel: blocks for a
- * connection to the server, after which the signal has been sent.  False: it
- * could not be sent.
+ * connection to the server, for a second at most.  0: the signal has been sent;
+ * -LK_E_IO: it could not be; -LK_E_AGAIN: the server hangs, and the signal may
+ * come at any time later, so that the session is of no more use.
  */
-bool	lk_session_cancel(struct lk_session *session) LK_ON_WORKER;
+int	lk_session_cancel_wait(struct lk_session *session) LK_ON_WORKER;
 
 #endif

@@ -18,34 +18,12 @@ lk_stmts_init(struct lk_stmts *stmts)
 	lk_list_init(&stmts->lru);
 }
 
-void
-lk_param_formats_set(struct lk_param_formats *params, const PGresult *res)
-{
-	size_t i;
-
-	lk_assert_worker();
-	lk_param_formats_fini(params);
-	params->n = (size_t)PQnparams(res);
-	params->formats = lk_xcalloc(params->n + 1, sizeof(int));
-	for (i = 0; i < params->n; i++)
-		params->formats[i] = PQparamtype(res, (int)i) == BYTEA_OID;
-	params->is_known = true;
-}
-
-void
-lk_param_formats_fini(struct lk_param_formats *params)
-{
-	lk_assert_worker();
-	free(params->formats);
-	memset(params, 0, sizeof(*params));
-}
-
 static LK_ON_WORKER void
 drop(struct lk_stmts *stmts, struct lk_stmt *stmt)
 {
 	lk_hash_remove(&stmts->by_sql, &stmt->node);
 	lk_list_remove(&stmt->lru);
-	lk_param_formats_fini(&stmt->params);
+	lk_param_types_fini(&stmt->types);
 	free(stmt);
 }
 
@@ -95,37 +73,71 @@ lk_stmts_find(struct lk_stmts *stmts, const char *sql)
 	return stmt;
 }
 
-/* Names are lk_<n>: the number is enough to deallocate it by. */
-static LK_ON_WORKER void
+/* To be deallocated.  False: there are too many. */
+static LK_ON_WORKER bool
 bury(struct lk_stmts *stmts, struct lk_stmt *stmt)
 {
-	stmts->dead[stmts->n_dead++] = strtoull(stmt->name + strlen("lk_"),
-	    NULL, 10);
-	drop(stmts, stmt);
+	if (stmt->number != 0 && stmts->n_dead == LK_STMTS_MAX)
+		return false;
+	if (stmt->number != 0)
+		stmts->dead[stmts->n_dead++] = stmt->number;
+	stmt->number = 0;
+	return true;
 }
 
 struct lk_stmt *
-lk_stmts_add(struct lk_stmts *stmts, const char *sql)
+lk_stmts_add(struct lk_stmts *stmts, const char *sql, uint64_t now_us)
 {
 	size_t		 n = strlen(sql);
 	struct lk_stmt	*stmt;
 
 	lk_assert_worker();
-	if (n > LK_STMTS_MAX_TEXT)
+	if (n > LK_STMTS_MAX_TEXT || stmts->is_doubtful)
 		return NULL;
 	if (stmts->by_sql.n_nodes == LK_STMTS_MAX) {
-		if (stmts->n_dead == LK_STMTS_MAX)
+		stmt = lk_container(stmts->lru.prev, struct lk_stmt, lru);
+		if (!bury(stmts, stmt))
 			return NULL;
-		bury(stmts, lk_container(stmts->lru.prev, struct lk_stmt,
-		    lru));
+		drop(stmts, stmt);
 	}
 	stmt = lk_xcalloc(1, sizeof(*stmt) + n + 1);
 	memcpy(stmt->sql, sql, n + 1);
-	snprintf(stmt->name, sizeof(stmt->name), "lk_%" PRIu64,
-	    ++stmts->next_number);
+	stmt->number = ++stmts->last_number;
+	stmt->prepared_us = now_us;
 	lk_hash_insert(&stmts->by_sql, &stmt->node, lk_hash_bytes(0, sql, n));
 	lk_list_prepend(&stmts->lru, &stmt->lru);
 	return stmt;
+}
+
+void
+lk_stmts_name(char name[LK_STMTS_NAME_MAX], uint64_t number)
+{
+	lk_assert_worker();
+	snprintf(name, LK_STMTS_NAME_MAX, "lk_%" PRIu64, number);
+}
+
+bool
+lk_stmts_is_old(const struct lk_stmts *stmts, const struct lk_stmt *stmt,
+    uint64_t now_us)
+{
+	lk_assert_worker();
+	return stmt->number <= stmts->last_old ||
+	    now_us - stmt->prepared_us > LK_STMTS_MAX_AGE_US;
+}
+
+void
+lk_stmts_age(struct lk_stmts *stmts)
+{
+	lk_assert_worker();
+	stmts->last_old = stmts->last_number;
+}
+
+void
+lk_stmts_give_up(struct lk_stmts *stmts, struct lk_stmt *stmt)
+{
+	lk_assert_worker();
+	if (!bury(stmts, stmt))
+		lk_stmts_doubt(stmts);
 }
 
 void
@@ -136,10 +148,8 @@ lk_stmts_forget(struct lk_stmts *stmts, const char *sql, bool is_there)
 	lk_assert_worker();
 	if (stmt == NULL)
 		return;
-	if (!is_there)
+	if (!is_there || bury(stmts, stmt))
 		drop(stmts, stmt);
-	else if (stmts->n_dead < LK_STMTS_MAX)
-		bury(stmts, stmt);
 	else
 		lk_stmts_doubt(stmts);
 }
@@ -158,4 +168,53 @@ lk_stmts_reset(struct lk_stmts *stmts)
 	lk_assert_worker();
 	drop_all(stmts);
 	stmts->is_doubtful = false;
+}
+
+/* ---- types of parameters ---- */
+
+void
+lk_param_types_set(struct lk_param_types *types, const PGresult *res)
+{
+	size_t i;
+
+	lk_assert_worker();
+	lk_param_types_fini(types);
+	types->n = (size_t)PQnparams(res);
+	types->oids = lk_xcalloc(types->n + 1, sizeof(*types->oids));
+	for (i = 0; i < types->n; i++)
+		types->oids[i] = PQparamtype(res, (int)i);
+	types->is_known = true;
+}
+
+void
+lk_param_types_move(struct lk_param_types *to, struct lk_param_types *from)
+{
+	lk_assert_worker();
+	lk_param_types_fini(to);
+	*to = *from;
+	memset(from, 0, sizeof(*from));
+}
+
+void
+lk_param_types_fini(struct lk_param_types *types)
+{
+	lk_assert_worker();
+	free(types->oids);
+	memset(types, 0, sizeof(*types));
+}
+
+bool
+lk_param_types_equal(const struct lk_param_types *a,
+    const struct lk_param_types *b)
+{
+	lk_assert_worker();
+	return a->is_known && b->is_known && a->n == b->n &&
+	    memcmp(a->oids, b->oids, a->n * sizeof(*a->oids)) == 0;
+}
+
+bool
+lk_param_types_is_bytea(const struct lk_param_types *types, size_t i)
+{
+	lk_assert_worker();
+	return i < types->n && types->oids[i] == BYTEA_OID;
 }

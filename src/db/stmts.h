@@ -3,6 +3,12 @@
  * Bounded; the least recently used is given up, and deallocated on the server
  * when the session is cleaned (in a transaction a DEALLOCATE could fail, and
  * with it the client's transaction).
+ *
+ * PostgreSQL plans a prepared statement anew when a table has changed, but its
+ * parameters keep the types that they had when it was prepared.  Most values
+ * then fail, and db/prepare.h knows what to do; but a column that was an
+ * integer and is a text now gets 7 when 007 is sent, and nobody is told.  So a
+ * statement has an age.
  */
 #ifndef LK_DB_STMTS_H
 #define LK_DB_STMTS_H
@@ -20,26 +26,29 @@
 /* Longer texts are hardly ever sent twice. */
 #define LK_STMTS_MAX_TEXT	(16 * 1024)
 #define LK_STMTS_NAME_MAX	24
+#define LK_STMTS_MAX_AGE_US	(5 * 1000000ULL)
 
-/* How parameters are to be sent: 1 (binary) for bytea, else 0 (text). */
-struct lk_param_formats {
+/* The types of a statement's parameters, as the server described them. */
+struct lk_param_types {
 	bool		 is_known;
-	int		*formats;	/* heap */
+	Oid		*oids;		/* heap */
 	size_t		 n;
 };
 
 struct lk_stmt {
 	struct lk_hash_node node;
 	struct lk_list	 lru;
-	char		 name[LK_STMTS_NAME_MAX];	/* lk_<n> */
-	struct lk_param_formats params;
+	uint64_t	 number;	/* 0: not on the server */
+	uint64_t	 prepared_us;
+	struct lk_param_types types;
 	char		 sql[];
 };
 
 struct lk_stmts {
 	struct lk_hash	 by_sql;
 	struct lk_list	 lru;		/* most recent first */
-	uint64_t	 next_number;
+	uint64_t	 last_number;
+	uint64_t	 last_old;	/* numbers up to it are too old */
 	uint64_t	 dead[LK_STMTS_MAX];	/* given up, still on the server */
 	size_t		 n_dead;
 	/* What is on the server is not known: all are to be deallocated. */
@@ -49,26 +58,46 @@ struct lk_stmts {
 void	lk_stmts_init(struct lk_stmts *stmts) LK_ON_WORKER;
 void	lk_stmts_fini(struct lk_stmts *stmts) LK_ON_WORKER;
 
-/* NULL: not prepared. */
+/* NULL: not known. */
 struct lk_stmt *lk_stmts_find(struct lk_stmts *stmts, const char *sql)
 	    LK_ON_WORKER;
 /*
  * The caller prepares it.  NULL: not to be prepared, since its text is too
  * long or too many wait for being deallocated.
  */
-struct lk_stmt *lk_stmts_add(struct lk_stmts *stmts, const char *sql)
+struct lk_stmt *lk_stmts_add(struct lk_stmts *stmts, const char *sql,
+	    uint64_t now_us) LK_ON_WORKER;
+/* "lk_<number>", by which the server knows it. */
+void	lk_stmts_name(char name[LK_STMTS_NAME_MAX], uint64_t number)
 	    LK_ON_WORKER;
-/* From the description of a prepared statement. */
-void	lk_param_formats_set(struct lk_param_formats *params,
-	    const PGresult *res) LK_ON_WORKER;
-void	lk_param_formats_fini(struct lk_param_formats *params) LK_ON_WORKER;
+
+/* Whether it is to be prepared anew. */
+bool	lk_stmts_is_old(const struct lk_stmts *stmts,
+	    const struct lk_stmt *stmt, uint64_t now_us) LK_ON_WORKER;
+/* The schema has changed: all are old now. */
+void	lk_stmts_age(struct lk_stmts *stmts) LK_ON_WORKER;
 
 /* Never use this one again; is_there: the server still has it. */
 void	lk_stmts_forget(struct lk_stmts *stmts, const char *sql, bool is_there)
 	    LK_ON_WORKER;
-/* Nor any of them; which of them the server still has is not known. */
+/* The same, but remember that the text is not worth preparing. */
+void	lk_stmts_give_up(struct lk_stmts *stmts, struct lk_stmt *stmt)
+	    LK_ON_WORKER;
+/* Forget all; which of them the server still has is not known. */
 void	lk_stmts_doubt(struct lk_stmts *stmts) LK_ON_WORKER;
 /* The server has none. */
 void	lk_stmts_reset(struct lk_stmts *stmts) LK_ON_WORKER;
+
+/* From the description of a prepared statement. */
+void	lk_param_types_set(struct lk_param_types *types, const PGresult *res)
+	    LK_ON_WORKER;
+void	lk_param_types_move(struct lk_param_types *to,
+	    struct lk_param_types *from) LK_ON_WORKER;
+void	lk_param_types_fini(struct lk_param_types *types) LK_ON_WORKER;
+bool	lk_param_types_equal(const struct lk_param_types *a,
+	    const struct lk_param_types *b) LK_ON_WORKER;
+/* Whether parameter i, counted from 0, is bytea: to be sent as its bytes. */
+bool	lk_param_types_is_bytea(const struct lk_param_types *types, size_t i)
+	    LK_ON_WORKER;
 
 #endif

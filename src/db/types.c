@@ -27,6 +27,9 @@ struct looked_up {
 	char			name[];
 };
 
+/* Of the rows that lk_types_sql asks for. */
+#define N_COLUMNS	4
+
 /*
  * Everything with its schema: the session's search_path is the client's, and
  * what is learnt here stays.
@@ -49,6 +52,8 @@ lk_types_init(struct lk_types *types)
 {
 	lk_assert_worker();
 	lk_hash_init(&types->by_oid);
+	types->since_us = 0;
+	types->is_old = false;
 }
 
 void
@@ -69,6 +74,25 @@ lk_types_fini(struct lk_types *types)
 		}
 	}
 	lk_hash_fini(&types->by_oid);
+}
+
+void
+lk_types_refresh(struct lk_types *types, uint64_t now_us)
+{
+	lk_assert_worker();
+	if (!types->is_old &&
+	    now_us - types->since_us <= LK_TYPES_MAX_AGE_US)
+		return;
+	lk_types_fini(types);
+	lk_types_init(types);
+	types->since_us = now_us;
+}
+
+void
+lk_types_age(struct lk_types *types)
+{
+	lk_assert_worker();
+	types->is_old = true;
 }
 
 static bool
@@ -119,6 +143,8 @@ lk_types_add(struct lk_types *types, const PGresult *res)
 	int row;
 
 	lk_assert_worker();
+	if (PQnfields(res) != N_COLUMNS)
+		return;
 	for (row = 0; row < PQntuples(res); row++) {
 		Oid oid = (Oid)strtoul(PQgetvalue(res, row, 0), NULL, 10);
 

@@ -83,6 +83,14 @@ is_open(const struct watcher *watcher)
 }
 
 static LK_ON_WORKER void
+say_open(const struct lk_session *session)
+{
+	struct lk_log_about about = { .pid = PQbackendPID(session->conn) };
+
+	lk_log_about(&about, LK_LOG_DEBUG, "the lock watcher has a session");
+}
+
+static LK_ON_WORKER void
 connect_now(struct watcher *watcher)
 {
 	struct lk_session *session = &watcher->session;
@@ -100,7 +108,9 @@ connect_now(struct watcher *watcher)
 		if (rc < 0)
 			lk_session_close(session);
 	}
-	if (rc < 0 && !session->is_stopping)
+	if (rc == 0)
+		say_open(session);
+	else if (!session->is_stopping)
 		lk_log(LK_LOG_WARNING, "the lock watcher has no session: %s",
 		    watcher->error.message);
 }

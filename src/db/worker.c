@@ -1,19 +1,13 @@
 #include "db/worker.h"
 
-#include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/die.h"
 #include "base/heap.h"
+#include "db/backoff.h"
 #include "db/exec.h"
 #include "db/pgerror.h"
 #include "db/session.h"
-
-/* Between attempts to connect; a quarter more or less, so that workers which
- * lost their server together do not come back together. */
-#define BACKOFF_MIN_US	(100 * LK_US_PER_MS)
-#define BACKOFF_MAX_US	(5 * LK_US_PER_S)
 
 struct worker {
 	struct lk_session session;
@@ -22,8 +16,8 @@ struct worker {
 	bool		 is_up;		/* LK_NOTE_UP was posted, DOWN was not */
 	struct lk_job	*job;		/* arrived, not begun */
 	struct lk_exec	*exec;		/* at work, cleaning included; or NULL */
-	uint64_t	 backoff_us;
-	unsigned	 seed;
+	bool		 was_used;	/* the session has got a statement */
+	struct lk_backoff backoff;
 	struct lk_error	 error;		/* why there is no session */
 };
 
@@ -32,13 +26,10 @@ struct worker {
 static LK_ON_WORKER void
 post_note(struct worker *worker, enum lk_note_kind kind)
 {
-	struct lk_note *note = lk_xcalloc(1, sizeof(*note));
+	struct lk_note *note = lk_note_new(kind);
 
-	lk_list_init(&note->msg.link);
-	note->msg.kind = LK_MSG_NOTE;
-	note->kind = kind;
 	if (kind == LK_NOTE_UP) {
-		note->backend_pid = PQbackendPID(worker->session.conn);
+		note->backend_pid = worker->session.backend_pid;
 		memcpy(note->server_id, worker->session.server_id,
 		    sizeof(note->server_id));
 	}
@@ -66,6 +57,20 @@ return_job(struct worker *worker, struct lk_job *job)
 
 /* ---- mail ---- */
 
+/* From here there is no other way to end a session than to leave it. */
+static LK_ON_WORKER void
+end_statement(struct lk_exec *exec, struct lk_cancel *cancel)
+{
+	if (cancel->terminate && lk_exec_has(exec, cancel->request)) {
+		lk_pipe_lose(&exec->pipe, "the daemon gave the session up: the "
+		    "server did not end the statement in time");
+		cancel->sent = true;
+	} else if (lk_exec_is_running(exec, cancel->request)) {
+		cancel->sent = lk_pipe_cancel_wait(&exec->pipe);
+		cancel->failed = !cancel->sent;
+	}
+}
+
 /*
  * The fence of a cancel that names a backend: it is sent only while the
  * statement that it is meant for has no answer, and by the thread that would
@@ -77,15 +82,8 @@ cancel_statement(struct worker *worker, struct lk_cancel *cancel)
 	struct lk_session *session = &worker->session;
 
 	if (worker->exec != NULL && session->conn != NULL &&
-	    PQbackendPID(session->conn) == cancel->backend_pid &&
-	    lk_exec_is_running(worker->exec, cancel->request)) {
-		cancel->sent = lk_session_cancel(session);
-		cancel->failed = !cancel->sent;
-		/* There is no other way to end it from here than to leave. */
-		if (cancel->terminate)
-			lk_pipe_lose(&worker->exec->pipe,
-			    "the daemon gave the session up");
-	}
+	    session->backend_pid == cancel->backend_pid)
+		end_statement(worker->exec, cancel);
 	lk_thread_post(worker->thread, &cancel->msg);
 }
 
@@ -141,6 +139,10 @@ serve_job(struct worker *worker)
 	worker->exec = &exec;
 	lk_exec_init(&exec, &worker->session, job);
 	lk_exec_run(&exec);
+	if (lk_job_answer(job)->outcome != LK_ITEM_UNSENT) {
+		worker->was_used = true;
+		lk_backoff_reset(&worker->backoff);
+	}
 	/* From here on it is the loop's: without cleaning the next one may
 	 * come at once. */
 	if (!has_cleaning)
@@ -190,20 +192,6 @@ serve(struct worker *worker)
 
 /* ---- the session ---- */
 
-static LK_ON_WORKER void
-back_off(struct worker *worker)
-{
-	uint64_t quarter = worker->backoff_us / 4;
-	uint64_t due_us = lk_clock_us() + worker->backoff_us - quarter +
-	    (uint64_t)rand_r(&worker->seed) % (2 * quarter);
-
-	while (!worker->session.is_stopping && lk_clock_us() < due_us)
-		lk_session_wait(&worker->session, 0, due_us);
-	worker->backoff_us *= 2;
-	if (worker->backoff_us > BACKOFF_MAX_US)
-		worker->backoff_us = BACKOFF_MAX_US;
-}
-
 static LK_ON_WORKER int
 open_session(struct worker *worker)
 {
@@ -211,6 +199,7 @@ open_session(struct worker *worker)
 	int		rc;
 
 	lk_error_init(&error);
+	worker->was_used = false;
 	rc = lk_session_open(&worker->session, worker->args, "lockkeeper",
 	    &error);
 	/* Until now the last reason was good for jobs that came meanwhile. */
@@ -218,7 +207,6 @@ open_session(struct worker *worker)
 	if (rc < 0)
 		return rc;
 	worker->is_up = true;
-	worker->backoff_us = BACKOFF_MIN_US;
 	post_note(worker, LK_NOTE_UP);
 	return 0;
 }
@@ -229,22 +217,20 @@ lk_worker_main(struct lk_thread *thread)
 	struct worker worker = {
 		.thread = thread,
 		.args = thread->arg,
-		.backoff_us = BACKOFF_MIN_US,
-		.seed = (unsigned)lk_clock_us() ^ thread->index,
 	};
 
 	lk_assert_worker();
 	lk_session_init(&worker.session, thread, on_mail, &worker);
+	lk_backoff_init(&worker.backoff, thread->index);
 	while (!worker.session.is_stopping) {
-		bool was_open = open_session(&worker) == 0;
-
-		if (was_open)
+		if (open_session(&worker) == 0)
 			serve(&worker);
 		if (worker.session.is_stopping)
 			break;
 		post_note(&worker, LK_NOTE_DOWN);
-		if (!was_open)
-			back_off(&worker);
+		/* One that is lost as soon as it is open is as good as none. */
+		if (!worker.was_used)
+			lk_backoff_wait(&worker.backoff, &worker.session);
 	}
 	lk_error_fini(&worker.error);
 }

@@ -9,14 +9,16 @@
 #ifndef LK_DB_WORKER_H
 #define LK_DB_WORKER_H
 
+#include <stdatomic.h>
 #include <stdint.h>
 
 #include "offload/thread.h"
 
-/* Shared by all workers and watchers of a database; read-only. */
+/* Shared by all workers and watchers of a database, which only read it. */
 struct lk_db_args {
-	const char	*conninfo;
-	uint64_t	 connect_timeout_us;	/* 0: libpq's own */
+	char		*conninfo;
+	atomic_uint_fast64_t connect_timeout_us;	/* 0: libpq's own; the
+							   loop may change it */
 };
 
 /* A body for lk_thread_start(); arg is a struct lk_db_args. */

@@ -47,6 +47,7 @@ struct lk_conn {
 					   and when paused what is behind it */
 	struct lk_request_decoder *decoder;	/* while input is not empty */
 	struct lk_outq	 out;
+	uint64_t	 taken_us;	/* paused: when the peer last took some */
 };
 
 void
@@ -65,6 +66,12 @@ lk_conns_init(struct lk_conns *conns, struct event_base *base,
 	lk_list_init(&conns->dirty);
 }
 
+void
+lk_conns_set_config(struct lk_conns *conns, const struct lk_config *config)
+{
+	conns->config = config;
+}
+
 static void
 mark_dirty(struct lk_conn *conn)
 {
@@ -79,6 +86,18 @@ output_limit(const struct lk_conn *conn)
 }
 
 /* ---- its end ---- */
+
+static void
+fail(struct lk_conn *conn, const char *why, int error)
+{
+	struct lk_log_about about = { 0 };
+
+	lk_assert_loop();
+	about.client = lk_core_client_id(conn->client);
+	lk_log_about(&about, LK_LOG_ERROR, "the connection ends: %s: %s", why,
+	    strerror(error));
+	conn->is_failed = true;
+}
 
 static void
 drop(struct lk_conn *conn)
@@ -119,18 +138,34 @@ wanted_events(const struct lk_conn *conn)
 
 	if (conn->is_closing)
 		return events | EV_WRITE;
-	/* Unread input hides a peer's death from EV_READ, not from this. */
+	/* Unread input hides a peer's death from EV_READ, not from EV_CLOSED. */
 	events |= conn->is_paused ? EV_CLOSED : EV_READ;
 	if (conn->out.n_bytes > 0)
 		events |= EV_WRITE;
 	return events;
 }
 
+/* How long it may do nothing of what its event is set for; NULL: for ever. */
+static const struct timeval *
+find_patience(const struct lk_conn *conn, struct timeval *patience)
+{
+	uint64_t stall_us = conn->conns->config->limit_stall_us;
+
+	if (conn->is_closing) {
+		*patience = (struct timeval){ CLOSE_WAIT_S, 0 };
+		return patience;
+	}
+	if (!conn->is_paused || stall_us == 0)
+		return NULL;
+	patience->tv_sec = (time_t)(stall_us / LK_US_PER_S);
+	patience->tv_usec = (suseconds_t)(stall_us % LK_US_PER_S);
+	return patience;
+}
+
 static void
 watch(struct lk_conn *conn)
 {
-	const struct timeval close_wait = { CLOSE_WAIT_S, 0 };
-	const struct timeval *wait = conn->is_closing ? &close_wait : NULL;
+	struct timeval patience;
 	short events = wanted_events(conn);
 
 	if (events == conn->watched)
@@ -140,13 +175,11 @@ watch(struct lk_conn *conn)
 	conn->watched = 0;
 	if (event_assign(&conn->event, conn->conns->base, conn->fd, events,
 	    on_event, conn) == 0 &&
-	    event_add(&conn->event, wait) == 0) {
+	    event_add(&conn->event, find_patience(conn, &patience)) == 0) {
 		conn->watched = events;
 		return;
 	}
-	lk_log(LK_LOG_ERROR, "a connection ends: it cannot be watched: %s",
-	    strerror(errno));
-	conn->is_failed = true;
+	fail(conn, "cannot watch it", errno);
 	mark_dirty(conn);
 }
 
@@ -155,8 +188,25 @@ watch(struct lk_conn *conn)
 static void
 send_some(struct lk_conn *conn)
 {
-	if (!conn->is_failed && lk_outq_send(&conn->out, conn->fd) < 0)
+	size_t n_before = conn->out.n_bytes;
+
+	if (conn->is_failed)
+		return;
+	if (lk_outq_send(&conn->out, conn->fd) < 0)
 		conn->is_failed = true;
+	if (conn->out.n_bytes < n_before)
+		conn->taken_us = lk_clock_us();
+}
+
+static void
+pause_reading(struct lk_conn *conn)
+{
+	lk_assert_loop();
+	if (conn->is_paused)
+		return;
+	conn->taken_us = lk_clock_us();
+	conn->is_paused = true;
+	lk_core_client_pause(conn->client, true);
 }
 
 void
@@ -164,11 +214,8 @@ lk_conn_reply(void *arg, struct lk_buf *bytes)
 {
 	struct lk_conn *conn = arg;
 
-	if (lk_outq_append(&conn->out, bytes) < 0) {
-		lk_log(LK_LOG_ERROR,
-		    "a connection ends: no memory for its replies");
-		conn->is_failed = true;
-	}
+	if (lk_outq_append(&conn->out, bytes) < 0)
+		fail(conn, "cannot keep its replies", ENOMEM);
 	mark_dirty(conn);
 }
 
@@ -178,6 +225,23 @@ lk_conn_close(void *arg)
 	struct lk_conn *conn = arg;
 
 	conn->is_closing = true;
+	mark_dirty(conn);
+}
+
+uint64_t
+lk_conn_stalled_us(void *arg)
+{
+	const struct lk_conn *conn = arg;
+
+	return conn->is_paused ? lk_clock_us() - conn->taken_us : 0;
+}
+
+void
+lk_conn_drop(void *arg)
+{
+	struct lk_conn *conn = arg;
+
+	conn->is_failed = true;
 	mark_dirty(conn);
 }
 
@@ -192,7 +256,8 @@ may_go_on(struct lk_conn *conn)
 		return false;
 	if (conn->out.n_bytes > output_limit(conn)) {
 		send_some(conn);
-		conn->is_paused = conn->out.n_bytes > output_limit(conn);
+		if (conn->out.n_bytes > output_limit(conn))
+			pause_reading(conn);
 	}
 	return !conn->is_paused && !conn->is_failed;
 }
@@ -252,14 +317,16 @@ static void
 take_decoder(struct lk_conn *conn)
 {
 	struct lk_conns *conns = conn->conns;
+	size_t max_bytes = conns->config->limit_request_bytes;
 
-	if (conn->decoder == NULL) {
-		conn->decoder = conns->decoder;
-		conns->decoder = NULL;
-	}
+	if (conn->decoder != NULL)
+		return;
+	conn->decoder = conns->decoder;
+	conns->decoder = NULL;
 	if (conn->decoder == NULL)
-		conn->decoder = lk_request_decoder_new(
-		    conns->config->limit_request_bytes);
+		conn->decoder = lk_request_decoder_new(max_bytes);
+	else
+		lk_request_decoder_set_max(conn->decoder, max_bytes);
 }
 
 static void
@@ -291,11 +358,8 @@ handle_input(struct lk_conn *conn, const char *bytes, size_t n)
 		lk_buf_append(&conn->input, bytes + done, n - done);
 	}
 	conn->is_busy = false;
-	if (conn->input.broken) {
-		lk_log(LK_LOG_ERROR,
-		    "a connection ends: no memory for its request");
-		conn->is_failed = true;
-	}
+	if (conn->input.broken)
+		fail(conn, "cannot keep its request", ENOMEM);
 	if (conn->input.len == 0)
 		give_decoder(conn);
 }
@@ -337,6 +401,7 @@ read_some(struct lk_conn *conn)
 static void
 settle(struct lk_conn *conn)
 {
+	lk_assert_loop();
 	send_some(conn);
 	if (conn->is_failed ||
 	    (conn->is_closing && conn->out.n_bytes == 0)) {
@@ -344,10 +409,11 @@ settle(struct lk_conn *conn)
 		return;
 	}
 	if (conn->out.n_bytes > output_limit(conn)) {
-		conn->is_paused = true;
+		pause_reading(conn);
 	} else if (conn->is_paused &&
 	    conn->out.n_bytes <= output_limit(conn) / 2) {
 		conn->is_paused = false;
+		lk_core_client_pause(conn->client, false);
 		/* What was read already: no event will tell of it. */
 		if (conn->input.len > 0)
 			handle_input(conn, NULL, 0);
@@ -390,6 +456,16 @@ lk_conn_drain(void *arg)
 	    (i < DRAIN_TURNS && conn->input.len == 0 && !conn->is_paused);
 }
 
+/* It has read nothing for CLOSE_WAIT_S, or for limits.stall. */
+static void
+give_up(struct lk_conn *conn)
+{
+	lk_assert_loop();
+	conn->is_failed = true;
+	if (!conn->is_closing)
+		lk_core_client_stalled(conn->client);
+}
+
 static void
 on_event(evutil_socket_t fd, short what, void *arg)
 {
@@ -399,10 +475,12 @@ on_event(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	lk_assert_loop();
 	lk_core_set_now(conns->core, lk_clock_us());
-	if (what & (EV_CLOSED | EV_TIMEOUT))
-		conn->is_failed = true;
-	else if (what & EV_READ)
+	if (what & EV_READ)
 		read_some(conn);
+	else if (what & EV_CLOSED)
+		conn->is_failed = true;
+	else if (what & EV_TIMEOUT)
+		give_up(conn);
 	mark_dirty(conn);
 	lk_conns_flush(conns);
 	conns->after_input(conns->ctx);

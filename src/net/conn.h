@@ -37,6 +37,10 @@ void	lk_conns_fini(struct lk_conns *conns) LK_ON_LOOP;
 /* Send the new replies, and close what is to be closed. */
 void	lk_conns_flush(struct lk_conns *conns) LK_ON_LOOP;
 
+/* What follows is by this config. */
+void	lk_conns_set_config(struct lk_conns *conns,
+	    const struct lk_config *config) LK_ON_LOOP;
+
 /* Serve this socket, which it closes at its end. */
 void	lk_conn_start(struct lk_conns *conns, int fd,
 	    const struct lk_peer *peer) LK_ON_LOOP;

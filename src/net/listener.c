@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "net/conn.h"
 #include "net/socket.h"
+#include "resp/encode.h"
 
 /* Connections accepted in one turn, so that a crowd does not hold the loop. */
 #define ACCEPT_TURNS	64
@@ -28,6 +29,25 @@ struct lk_listener {
 	bool		 has_complained; /* since all were accepted */
 };
 
+/* One that may not stay is told why, in the first reply it reads. */
+static bool
+refuse(struct lk_listener *listener, int fd)
+{
+	struct lk_buf line = LK_BUF_INIT;
+	struct lk_error why;
+
+	lk_assert_loop();
+	lk_error_init(&why);
+	if (lk_core_admit(listener->conns.core, &why) == 0)
+		return false;
+	lk_enc_error(&line, &why);
+	(void)send(fd, line.data, line.len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	close(fd);
+	lk_buf_fini(&line);
+	lk_error_fini(&why);
+	return true;
+}
+
 static void
 serve(struct lk_listener *listener, int fd)
 {
@@ -40,6 +60,8 @@ serve(struct lk_listener *listener, int fd)
 		close(fd);
 		return;
 	}
+	if (refuse(listener, fd))
+		return;
 	peer = (struct lk_peer){ cred.pid, cred.uid, cred.gid };
 	lk_conn_start(&listener->conns, fd, &peer);
 }
@@ -126,15 +148,17 @@ watch_socket(struct lk_listener *listener, struct lk_error *error)
 
 int
 lk_listener_new(struct event_base *base, const struct lk_config *config,
-    struct lk_core *core, void (*after_input)(void *ctx), void *ctx,
-    struct lk_listener **listener_out, struct lk_error *error)
+    int inherited_fd, struct lk_core *core, void (*after_input)(void *ctx),
+    void *ctx, struct lk_listener **listener_out, struct lk_error *error)
 {
 	struct lk_listener *listener = lk_xcalloc(1, sizeof(*listener));
 	int rc;
 
 	lk_conns_init(&listener->conns, base, config, core, after_input, ctx);
-	rc = lk_socket_open(&listener->socket, config->listen_socket,
-	    (mode_t)config->listen_mode, config->listen_group, error);
+	rc = inherited_fd < 0 ?
+	    lk_socket_open(&listener->socket, config->listen_socket,
+		(mode_t)config->listen_mode, config->listen_group, error) :
+	    lk_socket_inherit(&listener->socket, inherited_fd, error);
 	if (rc == 0)
 		rc = watch_socket(listener, error);
 	if (rc < 0)
@@ -142,6 +166,13 @@ lk_listener_new(struct event_base *base, const struct lk_config *config,
 	else
 		*listener_out = listener;
 	return rc;
+}
+
+void
+lk_listener_set_config(struct lk_listener *listener,
+    const struct lk_config *config)
+{
+	lk_conns_set_config(&listener->conns, config);
 }
 
 void

@@ -1,6 +1,7 @@
 #include "net/socket.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -158,6 +159,36 @@ lk_socket_open(struct lk_socket *sock, const char *path, mode_t mode,
 	if (rc < 0)
 		lk_socket_close(sock);
 	return rc;
+}
+
+static int
+option_of(int fd, int option)
+{
+	int value = -1;
+	socklen_t n = sizeof(value);
+
+	return getsockopt(fd, SOL_SOCKET, option, &value, &n) < 0 ? -1 : value;
+}
+
+int
+lk_socket_inherit(struct lk_socket *sock, int fd, struct lk_error *error)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	*sock = (struct lk_socket){ .fd = -1 };
+	if (flags < 0 || option_of(fd, SO_DOMAIN) != AF_UNIX ||
+	    option_of(fd, SO_TYPE) != SOCK_STREAM ||
+	    option_of(fd, SO_ACCEPTCONN) != 1) {
+		lk_error_set(error, LK_ERR_SYNTAX, "the inherited descriptor "
+		    "%d is no listening Unix stream socket: use ListenStream= "
+		    "with a path", fd);
+		return -LK_E_IO;
+	}
+	if (fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ||
+	    fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
+		return fail(error, "inherited", strerror(errno));
+	sock->fd = fd;
+	return 0;
 }
 
 void

@@ -10,7 +10,7 @@ struct lk_socket {
 	int		 fd;		/* -1 when closed */
 	const char	*path;		/* the caller's */
 	dev_t		 dev;		/* of the file that we made */
-	ino_t		 ino;
+	ino_t		 ino;		/* 0: we made none */
 };
 
 /*
@@ -20,6 +20,12 @@ struct lk_socket {
  */
 int	lk_socket_open(struct lk_socket *sock, const char *path, mode_t mode,
 	    const char *group, struct lk_error *error);
+/*
+ * Take a Unix stream socket that listens already, as systemd hands it on; its
+ * file stays whose it is.  0, or -LK_E_IO with error.
+ */
+int	lk_socket_inherit(struct lk_socket *sock, int fd,
+	    struct lk_error *error);
 /* Close, and remove the file unless somebody has put another in its place. */
 void	lk_socket_close(struct lk_socket *sock);
 

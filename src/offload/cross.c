@@ -1,6 +1,7 @@
 #include "offload/cross.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/die.h"
 
@@ -26,7 +27,9 @@ static void
 fini_item(struct lk_item *item)
 {
 	free(item->arena);
+	free(item->text);
 	free(item->params);
+	lk_with_fini(&item->with);
 	lk_buf_fini(&item->reply);
 	lk_error_fini(&item->error);
 }
@@ -43,6 +46,29 @@ lk_job_free(struct lk_job **job)
 	free((*job)->items);
 	free(*job);
 	*job = NULL;
+}
+
+struct lk_note *
+lk_note_new(enum lk_note_kind kind)
+{
+	struct lk_note *note = lk_xcalloc(1, sizeof(*note));
+
+	init_msg(&note->msg, LK_MSG_NOTE);
+	note->kind = kind;
+	return note;
+}
+
+struct lk_item *
+lk_job_answer(struct lk_job *job)
+{
+	size_t i;
+
+	for (i = 0; i < job->n_items; i++) {
+		if (job->items[i].outcome == LK_ITEM_FAILED ||
+		    job->items[i].outcome == LK_ITEM_LOST)
+			return &job->items[i];
+	}
+	return &job->items[job->n_items - 1];
 }
 
 void
@@ -96,6 +122,7 @@ lk_look_free(struct lk_look **look)
 		fini_wait(&(*look)->waits[i]);
 	for (i = 0; i < (*look)->n_backends; i++)
 		fini_backend(&(*look)->backends[i]);
+	free((*look)->asked);
 	free((*look)->waits);
 	free((*look)->backends);
 	lk_error_fini(&(*look)->error);
@@ -108,4 +135,99 @@ lk_cancel_free(struct lk_cancel **cancel)
 {
 	free(*cancel);
 	*cancel = NULL;
+}
+
+struct lk_catalog_read *
+lk_catalog_read_new(const char *database, struct lk_config_models *models)
+{
+	struct lk_catalog_read *read = lk_xcalloc(1, sizeof(*read));
+
+	init_msg(&read->msg, LK_MSG_CATALOG);
+	read->database = lk_xstrdup(database);
+	read->models = lk_config_models_hold(models);
+	return read;
+}
+
+void
+lk_catalog_read_free(struct lk_catalog_read **read)
+{
+	if (*read == NULL)
+		return;
+	lk_assert((*read)->catalog == NULL);
+	lk_config_models_free(&(*read)->models);
+	lk_buf_fini(&(*read)->said);
+	free((*read)->database);
+	lk_error_fini(&(*read)->error);
+	free(*read);
+	*read = NULL;
+}
+
+struct lk_listen *
+lk_listen_new(size_t n_items)
+{
+	struct lk_listen *listen = lk_xcalloc(1, sizeof(*listen));
+
+	init_msg(&listen->msg, LK_MSG_LISTEN);
+	listen->items = lk_xcalloc(n_items, sizeof(*listen->items));
+	listen->n_items = n_items;
+	return listen;
+}
+
+void
+lk_listen_free(struct lk_listen **listen)
+{
+	size_t i;
+
+	if (*listen == NULL)
+		return;
+	for (i = 0; i < (*listen)->n_items; i++) {
+		free((*listen)->items[i].channel);
+		lk_error_fini(&(*listen)->items[i].error);
+	}
+	free((*listen)->items);
+	free(*listen);
+	*listen = NULL;
+}
+
+struct lk_heard *
+lk_heard_new(void)
+{
+	struct lk_heard *heard = lk_xcalloc(1, sizeof(*heard));
+
+	init_msg(&heard->msg, LK_MSG_HEARD);
+	return heard;
+}
+
+void
+lk_heard_add(struct lk_heard *heard, const char *channel, const char *payload)
+{
+	size_t n_channel = strlen(channel) + 1, n_payload = strlen(payload) + 1;
+	struct lk_notification *item;
+
+	if (heard->n_items == heard->cap_items) {
+		heard->cap_items = heard->cap_items > 0 ?
+		    2 * heard->cap_items : 16;
+		heard->items = lk_xrealloc(heard->items,
+		    heard->cap_items * sizeof(*heard->items));
+	}
+	item = &heard->items[heard->n_items++];
+	item->channel = lk_xmalloc(n_channel + n_payload);
+	item->payload = item->channel + n_channel;
+	memcpy(item->channel, channel, n_channel);
+	memcpy(item->payload, payload, n_payload);
+	heard->n_bytes += n_channel + n_payload;
+}
+
+void
+lk_heard_free(struct lk_heard **heard)
+{
+	size_t i;
+
+	if (*heard == NULL)
+		return;
+	for (i = 0; i < (*heard)->n_items; i++)
+		free((*heard)->items[i].channel);
+	free((*heard)->items);
+	free(*heard);
+	*heard = NULL;
 }

@@ -12,22 +12,31 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "base/config.h"
 #include "base/error.h"
 #include "base/format.h"
 #include "base/id.h"
+#include "base/with.h"
 #include "offload/mailbox.h"
 
 /* ---- jobs: loop to worker and back ---- */
 
 struct lk_param {
-	const char	*data;		/* in the item's arena; NULL: SQL NULL */
+	const char	*data;		/* in the item's arena or text; NULL: SQL
+					   NULL */
 	size_t		 len;		/* bytes; data[len] is NUL */
+	uint32_t	 type;		/* oid, that of all of a statement or of
+					   none; 0: the server infers it */
+	uint32_t	 from;		/* 0; else data is no value but names a
+					   column: of the first row of the unit's
+					   item that comes as the from-th */
 };
 
 enum lk_item_kind {
 	LK_ITEM_SQL,		/* a client's text: any statement that
 				   lk_sql_check() let pass */
 	LK_ITEM_CONTROL,	/* the daemon's: COMMIT, ROLLBACK, SAVEPOINT … */
+	LK_ITEM_OK,		/* nothing is sent, and the reply is OK */
 };
 
 enum lk_item_outcome {
@@ -38,22 +47,34 @@ enum lk_item_outcome {
 				   error has libpq's words */
 };
 
-/* One statement of a job, under a Sync of its own. */
+/* One statement of a job, under a Sync of its own unless it is a unit's. */
 struct lk_item {
 	enum lk_item_kind  kind;
 	struct lk_id	   request;	/* whose it is; none: the daemon's own */
-	char		  *arena;	/* heap; what sql and params point into */
+	char		  *arena, *text;	/* heap or NULL; what sql and params
+					   point into */
 	const char	  *sql;		/* NUL-terminated */
 	struct lk_param	  *params;	/* heap or NULL */
 	size_t		   n_params;
 	struct lk_format   format;	/* of the reply */
+	enum lk_shape	   shape;	/* likewise; of SQL */
+	struct lk_with	   with;	/* what it nests; of SQL that has rows */
+	bool		   is_must;	/* of a unit, which fails with UNMET when
+					   this reply is null, 0, false or empty */
 	/* Filled by the worker. */
 	enum lk_item_outcome outcome;
 	struct lk_buf	   reply;	/* one whole RESP value */
 	struct lk_error	   error;
 	char		   tag[64];	/* command tag: "UPDATE 3" */
 	uint64_t	   n_rows;	/* affected, by the tag; 0 where it has none */
+	size_t		   n_loaded;	/* statements that were sent for with */
 };
+
+static inline bool
+lk_item_is_typed(const struct lk_item *item)
+{
+	return item->n_params > 0 && item->params[0].type != 0;
+}
 
 /* The session's transaction status after a job. */
 enum lk_xact {
@@ -73,6 +94,11 @@ enum lk_xact {
  * A session whose status afterwards is not what the job leads to (a
  * transaction left open outside one, none left inside one) is discarded by the
  * worker: after == LK_XACT_GONE.
+ *
+ * A unit is one transaction: `begin`, all of its items, and COMMIT, which is
+ * the last.  When this is DONE its reply is the whole unit's: the array of those
+ * of the others.  Else one item is FAILED, and nothing of the unit has been
+ * done; or one is LOST, and what has been done is not known; or nothing was sent.
  */
 struct lk_job {
 	struct lk_msg	 msg;
@@ -81,24 +107,33 @@ struct lk_job {
 	bool		 in_tx;		/* a transaction is to be open afterwards
 					   (open or failed); else none */
 	bool		 clean;		/* clean the session behind the reply */
+	bool		 is_unit;
 	size_t		 limit_result;	/* bytes of one reply at most */
 	struct lk_item	*items;
 	size_t		 n_items;
 	/* Filled by the worker. */
 	enum lk_xact	 after;
+	bool		 changed_schema; /* in it or before it in its transaction, as
+					   far as the tags say */
 	uint64_t	 run_us;	/* from handing to libpq to the last answer */
+	/* Of a unit: what was sent, BEGIN and COMMIT not counted, and how often
+	 * it waited for answers. */
+	unsigned	 n_statements, n_round_trips;
 };
 
 struct lk_job *lk_job_new(size_t n_items);
 void	lk_job_free(struct lk_job **job);
+/* The item whose outcome is the job's: of several the one that failed or was
+ * lost, else the last. */
+struct lk_item *lk_job_answer(struct lk_job *job);
 
-/* ---- notes: worker to loop ---- */
+/* ---- notes: worker or channel listener to loop ---- */
 
 enum lk_note_kind {
 	LK_NOTE_UP,		/* a session is open and ready */
-	LK_NOTE_READY,		/* cleaned: the next job may come */
+	LK_NOTE_READY,		/* a worker's: cleaned, the next job may come */
 	LK_NOTE_DOWN,		/* session lost, or could not be opened; the
-				   worker goes on trying until told to stop */
+				   thread goes on trying until told to stop */
 };
 
 #define LK_SERVER_ID_MAX	96
@@ -113,6 +148,7 @@ struct lk_note {
 	struct lk_error	  error;	/* DOWN: why, in the server's words */
 };
 
+struct lk_note *lk_note_new(enum lk_note_kind kind);
 void	lk_note_free(struct lk_note **note);
 
 /* ---- looks: loop to watcher and back ---- */
@@ -121,7 +157,9 @@ void	lk_note_free(struct lk_note **note);
 struct lk_blocker {
 	int		 pid;		/* 0: a prepared transaction */
 	char		*gid;		/* its name; heap, else NULL */
+	uint64_t	 age_us;	/* since it was prepared */
 	bool		 is_soft;	/* ahead in the queue, not a holder */
+	bool		 is_confirmed;	/* soft, and pg_blocking_pids names it */
 };
 
 /* One wait as (pid, waitstart) names it. */
@@ -134,8 +172,10 @@ struct lk_wait {
 	char		*object;	/* in words: "row in accounts", "table x",
 					   "advisory lock 7"; heap */
 	uint64_t	 waited_us;	/* by the server's clock at the look */
+	uint64_t	 seen_seq;	/* core's, when it first had seen this wait */
 	struct lk_blocker *blockers;	/* heap */
 	size_t		 n_blockers;
+	bool		 was_asked;	/* pg_blocking_pids, about this pid */
 };
 
 /* What the server knows of a backend that is in some wait or blocks one. */
@@ -155,6 +195,13 @@ struct lk_look {
 	struct lk_msg	 msg;
 	uint64_t	 seq;		/* core's sequence number when it was asked */
 	uint64_t	 asked_us;	/* lk_clock_us() of asking, set by core */
+	uint64_t	 answered_seq, answered_us;	/* of the answer, likewise */
+	uint32_t	*asked;		/* pids whose soft blockers are to be confirmed
+					   before pg_locks is read; heap or NULL */
+	size_t		 n_asked;
+	bool		 expects_waits;	/* read pg_locks without asking first whether
+					   anybody waits: who does seems not to while
+					   he looks for a deadlock himself */
 	/* Filled by the watcher. */
 	bool		 failed;	/* no look: error says why */
 	struct lk_error	 error;
@@ -185,5 +232,76 @@ struct lk_cancel {
 };
 
 void	lk_cancel_free(struct lk_cancel **cancel);
+
+/* ---- catalogs: loop to reader and back ---- */
+
+struct lk_catalog;
+
+/* One reading of a database's catalog. */
+struct lk_catalog_read {
+	struct lk_msg	 msg;
+	char		*database;	/* as the config calls it; heap */
+	struct lk_config_models *models;	/* what that says of its models, only to
+					   be read; a hold, or NULL */
+	/* Filled by the reader: catalog and said, or error. */
+	struct lk_catalog *catalog;	/* the receiver's to free, before the rest */
+	struct lk_buf	 said;		/* what models names and is not there, a
+					   line each */
+	struct lk_error	 error;		/* is_set: none was read, and why */
+};
+
+/* These two on the loop, for the hold's sake. */
+struct lk_catalog_read *lk_catalog_read_new(const char *database,
+	    struct lk_config_models *models);
+void	lk_catalog_read_free(struct lk_catalog_read **read);
+
+/* ---- channels: loop to channel listener and back ---- */
+
+struct lk_listen_item {
+	char		*channel;	/* heap */
+	bool		 is_on;		/* LISTEN; else UNLISTEN */
+	/* Filled by the listener. */
+	struct lk_error	 error;		/* is_set: the server refused */
+};
+
+/*
+ * Channels to be listened to from now on, or no longer.  One is out at a time.
+ * What it brought about is undone by the next LK_NOTE_DOWN, which comes before
+ * it when it was_lost.
+ */
+struct lk_listen {
+	struct lk_msg	 msg;
+	struct lk_listen_item *items;	/* heap */
+	size_t		 n_items;
+	/* Filled by the listener. */
+	bool		 was_lost;	/* there was no session, or it ended */
+};
+
+struct lk_listen *lk_listen_new(size_t n_items);
+void	lk_listen_free(struct lk_listen **listen);
+
+/* ---- notifications: channel listener to loop, and back ---- */
+
+struct lk_notification {
+	char		*channel;	/* heap, and the payload with it */
+	char		*payload;
+};
+
+/*
+ * Those that came since the last, in order.  The listener reads no more than as
+ * many again until it has got it back, so that a loop that is slower than the
+ * server does not drown in them.
+ */
+struct lk_heard {
+	struct lk_msg	 msg;
+	struct lk_notification *items;	/* heap */
+	size_t		 n_items, cap_items;
+	size_t		 n_bytes;	/* of channels and payloads */
+};
+
+struct lk_heard *lk_heard_new(void);
+void	lk_heard_add(struct lk_heard *heard, const char *channel,
+	    const char *payload);
+void	lk_heard_free(struct lk_heard **heard);
 
 #endif

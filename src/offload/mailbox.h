@@ -14,10 +14,13 @@
 
 enum lk_msg_kind {
 	LK_MSG_JOB,	/* struct lk_job, to a worker and back */
-	LK_MSG_NOTE,	/* struct lk_note, from a worker */
+	LK_MSG_NOTE,	/* struct lk_note, from a worker or listener */
 	LK_MSG_LOOK,	/* struct lk_look, to a watcher and back */
 	LK_MSG_CANCEL,	/* struct lk_cancel, to a watcher or worker and back */
-	LK_MSG_STOP,	/* bare, to a worker or watcher: end */
+	LK_MSG_CATALOG,	/* struct lk_catalog_read, to a reader and back */
+	LK_MSG_LISTEN,	/* struct lk_listen, to a channel listener and back */
+	LK_MSG_HEARD,	/* struct lk_heard, from a channel listener and back */
+	LK_MSG_STOP,	/* bare, to a thread: end */
 	LK_MSG_EXITED,	/* bare, from a thread as its last: it may be joined */
 };
 

@@ -18,12 +18,28 @@
 int	lk_config_load(const char *path, struct lk_config **config_out,
 	    struct lk_error *error);
 void	lk_config_free(struct lk_config **config);
+/*
+ * Read the file again while `running` is in force.  As lk_config_load(); but
+ * what only a start can change keeps its running value, and the keys that the
+ * file would have otherwise are named in ignored, separated by ", ".
+ */
+int	lk_config_reload(const char *path, const struct lk_config *running,
+	    struct lk_config **config_out, struct lk_buf *ignored,
+	    struct lk_error *error);
+/* config->rows anew from its fields. */
+void	lk_config_fill_rows(struct lk_config *config);
+/* Take these (heap, or NULL and 0) and free those before. */
+void	lk_config_set_databases(struct lk_config *config,
+	    struct lk_config_database *databases, size_t n);
+void	lk_config_set_rows(struct lk_config *config,
+	    struct lk_config_row *rows, size_t n);
 /* The effective values as a config file; passwords in conninfo are masked. */
 void	lk_config_show(const struct lk_config *config, struct lk_buf *out);
 /*
  * The rows of ops/config.def, a line each, separated by tabs: group, key,
- * type, default ("-" when the key must be given), min, max ("-" when there is
- * none), help.
+ * type (or its words, separated by "|"), default ("-" when the key must be
+ * given), min, max ("-" when there is none), whether reloading applies it (yes
+ * or no), help.
  */
 void	lk_config_dump(struct lk_buf *out);
 

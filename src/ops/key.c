@@ -9,6 +9,9 @@
 #include "base/error.h"
 #include "ops/mask.h"
 
+/* PostgreSQL's of a column. */
+#define MAX_NAME	63
+
 /* A unit of a quantity, largest first in its table. */
 struct unit {
 	const char	*name;
@@ -44,6 +47,15 @@ static const char *const deadlock_modes[] = {
 	NULL,
 };
 
+static const char *const booleans[] = { "false", "true", NULL };
+
+static const char *const replays[] = {
+	[LK_REPLAY_DML] = "dml",
+	[LK_REPLAY_VERBS] = "verbs",
+	[LK_REPLAY_OFF] = "off",
+	NULL,
+};
+
 static const char *const log_levels[] = {
 	[LK_LOG_ERROR] = "error",
 	[LK_LOG_WARNING] = "warning",
@@ -52,9 +64,15 @@ static const char *const log_levels[] = {
 	NULL,
 };
 
+static const char *const log_formats[] = {
+	[LK_LOG_TEXT] = "text",
+	[LK_LOG_JSON] = "json",
+	NULL,
+};
+
 struct lk_key_type {
 	const char	*name;
-	bool		 is_integer;
+	enum lk_key_form form;
 	const struct unit *units;	/* of a quantity */
 	const char	*const *words;	/* of a choice, by value */
 	size_t		 field_bytes;	/* of a quantity or choice */
@@ -71,8 +89,11 @@ static void
 store_number(const struct lk_key *key, void *field, uint64_t value)
 {
 	uint32_t small = (uint32_t)value;
+	bool is_true = value != 0;
 
-	if (key->type->field_bytes == sizeof(small))
+	if (key->type->field_bytes == sizeof(is_true))
+		memcpy(field, &is_true, sizeof(is_true));
+	else if (key->type->field_bytes == sizeof(small))
 		memcpy(field, &small, sizeof(small));
 	else
 		memcpy(field, &value, sizeof(value));
@@ -83,7 +104,12 @@ load_number(const struct lk_key *key, const void *field)
 {
 	uint32_t small;
 	uint64_t value;
+	bool is_true;
 
+	if (key->type->field_bytes == sizeof(is_true)) {
+		memcpy(&is_true, field, sizeof(is_true));
+		return is_true;
+	}
 	if (key->type->field_bytes == sizeof(small)) {
 		memcpy(&small, field, sizeof(small));
 		return small;
@@ -138,7 +164,7 @@ set_quantity(const struct lk_key *key, void *field, const char *text,
 	uint64_t value = 0;
 	const char *wrong = NULL;
 
-	if (*text == '-' && key->type->is_integer)
+	if (*text == '-' && key->type->form == LK_KEY_INTEGER)
 		wrong = "is too small";
 	else
 		wrong = parse_quantity(key->type->units, text, &value);
@@ -248,6 +274,13 @@ print_choice(const struct lk_key *key, const void *field, struct lk_buf *out)
 }
 
 static void
+describe_boolean(const struct lk_key *key, struct lk_buf *out)
+{
+	(void)key;
+	lk_buf_puts(out, "true or false, without quotes");
+}
+
+static void
 describe_choice(const struct lk_key *key, struct lk_buf *out)
 {
 	const char *const *word;
@@ -324,6 +357,90 @@ describe_text(const struct lk_key *key, struct lk_buf *out)
 	lk_buf_printf(out, "a string of %s to %s bytes", key->min, key->max);
 }
 
+/* ---- names, a line each ---- */
+
+/* NULL, or what is wrong with a name. */
+static const char *
+check_name(const char *name, size_t n)
+{
+	size_t i;
+
+	if (n == 0)
+		return "has an empty name in it";
+	if (n > MAX_NAME)
+		return "has a name in it that is too long";
+	for (i = 0; i < n; i++) {
+		if ((unsigned char)name[i] < ' ' || name[i] == 0x7f)
+			return "has a control character in it";
+	}
+	return NULL;
+}
+
+static const char *
+check_names(const struct lk_key *key, const char *text)
+{
+	const char *wrong = NULL, *p = text;
+	size_t n_names = 0, n;
+	bool has_more = *text != '\0';
+
+	while (wrong == NULL && has_more) {
+		n = strcspn(p, "\n");
+		wrong = check_name(p, n);
+		has_more = p[n] == '\n';
+		p += n + has_more;
+		n_names++;
+	}
+	if (wrong == NULL && n_names < bound(key, key->min))
+		wrong = "has too few names in it";
+	if (wrong == NULL && n_names > bound(key, key->max))
+		wrong = "has too many names in it";
+	return wrong;
+}
+
+static int
+set_names(const struct lk_key *key, void *field, const char *text,
+    struct lk_buf *why)
+{
+	const char *wrong = check_names(key, text);
+	char *copy;
+
+	if (wrong != NULL) {
+		lk_buf_puts(why, wrong);
+		return -LK_E_INVAL;
+	}
+	copy = lk_xstrdup(text);
+	memcpy(field, &copy, sizeof(copy));
+	return 0;
+}
+
+static void
+describe_names(const struct lk_key *key, struct lk_buf *out)
+{
+	lk_buf_printf(out, "%s to %s names of at most %d bytes, as "
+	    "[\"one\", \"other\"]", key->min, key->max, MAX_NAME);
+}
+
+/* ---- where the log goes ---- */
+
+static int
+set_log_target(const struct lk_key *key, void *field, const char *text,
+    struct lk_buf *why)
+{
+	/* A relative path would be relative to what started us. */
+	if (*text != '/' && strcmp(text, "stderr") != 0) {
+		lk_buf_printf(why, "\"%.40s\" is neither", text);
+		return -LK_E_INVAL;
+	}
+	return set_text(key, field, text, why);
+}
+
+static void
+describe_log_target(const struct lk_key *key, struct lk_buf *out)
+{
+	lk_buf_printf(out, "\"stderr\", or the path of a file, from / on, of "
+	    "at most %s bytes", key->max);
+}
+
 /* ---- the types, and the table ---- */
 
 enum type_index {
@@ -334,7 +451,12 @@ enum type_index {
 	TYPE_DURATION,
 	TYPE_SIZE,
 	TYPE_DEADLOCK_MODE,
+	TYPE_REPLAY,
 	TYPE_LOG_LEVEL,
+	TYPE_LOG_TARGET,
+	TYPE_LOG_FORMAT,
+	TYPE_BOOL,
+	TYPE_NAMES,
 };
 
 static const struct lk_key_type types[] = {
@@ -359,7 +481,7 @@ static const struct lk_key_type types[] = {
 	},
 	[TYPE_COUNT] = {
 		.name = "count",
-		.is_integer = true,
+		.form = LK_KEY_INTEGER,
 		.units = count_units,
 		.field_bytes = sizeof(uint32_t),
 		.set = set_quantity,
@@ -390,6 +512,14 @@ static const struct lk_key_type types[] = {
 		.print = print_choice,
 		.describe = describe_choice,
 	},
+	[TYPE_REPLAY] = {
+		.name = "word",
+		.words = replays,
+		.field_bytes = sizeof(enum lk_replay),
+		.set = set_choice,
+		.print = print_choice,
+		.describe = describe_choice,
+	},
 	[TYPE_LOG_LEVEL] = {
 		.name = "word",
 		.words = log_levels,
@@ -398,33 +528,89 @@ static const struct lk_key_type types[] = {
 		.print = print_choice,
 		.describe = describe_choice,
 	},
+	[TYPE_LOG_TARGET] = {
+		.name = "text",
+		.set = set_log_target,
+		.print = print_text,
+		.describe = describe_log_target,
+	},
+	[TYPE_LOG_FORMAT] = {
+		.name = "word",
+		.words = log_formats,
+		.field_bytes = sizeof(enum lk_log_format),
+		.set = set_choice,
+		.print = print_choice,
+		.describe = describe_choice,
+	},
+	[TYPE_BOOL] = {
+		.name = "word",
+		.form = LK_KEY_BOOLEAN,
+		.words = booleans,
+		.field_bytes = sizeof(bool),
+		.set = set_choice,
+		.print = print_choice,
+		.describe = describe_boolean,
+	},
+	[TYPE_NAMES] = {
+		.name = "names",
+		.form = LK_KEY_NAMES,
+		.set = set_names,
+		.print = print_text,
+		.describe = describe_names,
+	},
 };
 
 const struct lk_key lk_keys[] = {
-#define LK_CONFIG_KEY(group, key, type, field, initial, min, max, help)	\
+#define RELOAD	true
+#define START	false
+#define LK_CONFIG_KEY(group, key, type, field, initial, min, max, when,	\
+    help)								\
 	{ LK_KEY_ONCE, group, key, &types[TYPE_##type],			\
-	    offsetof(struct lk_config, field), initial, min, max, help },
-#define LK_DATABASE_KEY(group, key, type, field, initial, min, max, help) \
+	    offsetof(struct lk_config, field), initial, min, max, when, help },
+#define LK_DATABASE_KEY(group, key, type, field, initial, min, max,	\
+    when, help)								\
 	{ LK_KEY_DATABASE, group, key, &types[TYPE_##type],		\
 	    offsetof(struct lk_config_database, field), initial, min, max, \
-	    help },
+	    when, help },
+#define LK_MODEL_KEY(group, key, type, field, initial, min, max, when,	\
+    help)								\
+	{ LK_KEY_MODEL, group, key, &types[TYPE_##type],		\
+	    offsetof(struct lk_config_model, field), initial, min, max,	\
+	    when, help },
+#define LK_RELATION_KEY(group, key, type, field, initial, min, max,	\
+    when, help)								\
+	{ LK_KEY_RELATION, group, key, &types[TYPE_##type],		\
+	    offsetof(struct lk_config_relation, field), initial, min, max, \
+	    when, help },
 #include "ops/config.def"
 #undef LK_CONFIG_KEY
 #undef LK_DATABASE_KEY
+#undef LK_MODEL_KEY
+#undef LK_RELATION_KEY
+#undef RELOAD
+#undef START
 };
 
 const size_t lk_n_keys = sizeof(lk_keys) / sizeof(lk_keys[0]);
 
-bool
-lk_key_is_integer(const struct lk_key *key)
+enum lk_key_form
+lk_key_form(const struct lk_key *key)
 {
-	return key->type->is_integer;
+	return key->type->form;
 }
 
-const char *
-lk_key_type_name(const struct lk_key *key)
+void
+lk_key_put_type(const struct lk_key *key, struct lk_buf *out)
 {
-	return key->type->name;
+	const char *const *word = key->type->words;
+
+	if (word == NULL) {
+		lk_buf_puts(out, key->type->name);
+		return;
+	}
+	for (; *word != NULL; word++)
+		lk_buf_printf(out, "%s%s", word == key->type->words ? "" : "|",
+		    *word);
 }
 
 int
@@ -432,6 +618,33 @@ lk_key_set(const struct lk_key *key, void *base, const char *text,
     struct lk_buf *why)
 {
 	return key->type->set(key, (char *)base + key->offset, text, why);
+}
+
+bool
+lk_key_is_same(const struct lk_key *key, const void *a, const void *b)
+{
+	const char *x = (const char *)a + key->offset;
+	const char *y = (const char *)b + key->offset;
+
+	if (key->type->field_bytes == 0)
+		return strcmp(load_text(x), load_text(y)) == 0;
+	return memcmp(x, y, key->type->field_bytes) == 0;
+}
+
+void
+lk_key_copy(const struct lk_key *key, void *to, const void *from)
+{
+	const char *source = (const char *)from + key->offset;
+	char *target = (char *)to + key->offset;
+	char *text;
+
+	lk_key_clear(key, to);
+	if (key->type->field_bytes != 0) {
+		memcpy(target, source, key->type->field_bytes);
+		return;
+	}
+	text = lk_xstrdup(load_text(source));
+	memcpy(target, &text, sizeof(text));
 }
 
 void

@@ -173,9 +173,9 @@ static const struct opening {
 	    "COPY is not carried; use INSERT ... VALUES with parameters, or "
 	    "SELECT" },
 	{ "listen", LK_SQL_REFUSED,
-	    "LISTEN is not available over SQL: sessions are shared" },
+	    "use the verb SUBSCRIBE instead of SQL LISTEN" },
 	{ "unlisten", LK_SQL_REFUSED,
-	    "UNLISTEN is not available over SQL: sessions are shared" },
+	    "use the verb UNSUBSCRIBE instead of SQL UNLISTEN" },
 };
 
 /* Whether the words from here on are those of phrase. */
@@ -226,6 +226,39 @@ lk_sql_classify(const char *sql, size_t n)
 	if (c.at == c.end)
 		return LK_SQL_EMPTY;
 	return opening != NULL ? opening->class : LK_SQL_UTILITY;
+}
+
+/* Whether it begins with one of four words. */
+static bool
+is_one_of(const char *sql, size_t n, const char *const words[4])
+{
+	struct cursor		 c = { sql, sql + n };
+	const struct opening	*opening = find_opening(&c);
+	size_t			 i;
+
+	for (i = 0; i < 4; i++) {
+		if (opening != NULL && strcmp(opening->phrase, words[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
+bool
+lk_sql_is_dml(const char *sql, size_t n)
+{
+	static const char *const words[4] = {
+		"insert", "update", "delete", "merge" };
+
+	return is_one_of(sql, n, words);
+}
+
+bool
+lk_sql_is_query(const char *sql, size_t n)
+{
+	static const char *const words[4] = {
+		"select", "values", "table", "with" };
+
+	return is_one_of(sql, n, words);
 }
 
 int

@@ -22,6 +22,12 @@ enum lk_sql_class {
 /* Looks past blanks, nested comments, semicolons and opening parentheses. */
 enum lk_sql_class lk_sql_classify(const char *sql, size_t n);
 
+/* Whether it is an INSERT, UPDATE, DELETE or MERGE, by its first word. */
+bool	lk_sql_is_dml(const char *sql, size_t n);
+
+/* Whether it is a SELECT, VALUES, TABLE or WITH, likewise. */
+bool	lk_sql_is_query(const char *sql, size_t n);
+
 /*
  * 0 when the daemon may send this text; else -LK_E_INVAL and a SYNTAX error
  * that names the verb to use instead.

@@ -3,6 +3,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/buf.h"
 #include "base/die.h"
@@ -12,6 +13,13 @@
 #define KEEP_ARGS	256
 #define KEEP_BYTES	4096
 #define FIRST_ARGS	16
+
+bool
+lk_arg_is(const struct lk_arg *arg, const char *word)
+{
+	return arg != NULL && arg->data != NULL && arg->len == strlen(word) &&
+	    strncasecmp(arg->data, word, arg->len) == 0;
+}
 
 enum step {
 	STEP_FIRST,	/* nothing known yet */
@@ -61,6 +69,13 @@ lk_request_decoder_new(size_t max_bytes)
 	d->max_bytes = max_bytes;
 	lk_buf_init(&d->text);
 	return d;
+}
+
+void
+lk_request_decoder_set_max(struct lk_request_decoder *d, size_t max_bytes)
+{
+	lk_assert(d->step == STEP_OVER || d->step == STEP_FIRST);
+	d->max_bytes = max_bytes;
 }
 
 void

@@ -20,6 +20,9 @@ struct lk_arg {
 	size_t		 len;
 };
 
+/* Whether it is this word, in upper or lower case; arg may be NULL. */
+bool	lk_arg_is(const struct lk_arg *arg, const char *word);
+
 /* Elements of one request at most; PostgreSQL takes 65,535 parameters. */
 #define LK_REQUEST_MAX_ARGS	(65535 + 64)
 /* An inline line at most, as in Redis. */
@@ -29,6 +32,9 @@ struct lk_request_decoder;
 
 /* max_bytes bounds one request, its framing included. */
 struct lk_request_decoder *lk_request_decoder_new(size_t max_bytes);
+/* Between two requests: the bound of those to come. */
+void	lk_request_decoder_set_max(struct lk_request_decoder *decoder,
+	    size_t max_bytes);
 void	lk_request_decoder_free(struct lk_request_decoder **decoder);
 
 /*

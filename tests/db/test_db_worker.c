@@ -204,6 +204,7 @@ struct want {
 	struct lk_param	 params[4];
 	int		 proto;		/* 0: 3 */
 	int		 rows;
+	enum lk_shape	 shape;
 	size_t		 limit;		/* 0: BIG */
 };
 
@@ -221,6 +222,7 @@ fill_item(struct lk_item *item, const struct want *want, uint32_t index)
 	}
 	item->format.proto = (uint8_t)(want->proto == 0 ? 3 : want->proto);
 	item->format.rows = (uint8_t)want->rows;
+	item->shape = want->shape;
 }
 
 static struct lk_job *
@@ -312,7 +314,7 @@ expect_tag(const char *sql, const char *tag)
 #define IN_TX(text)	((struct want){ .sql = (text), .in_tx = true })
 #define FIRST_IN_TX(text)						\
 	((struct want){ .sql = (text), .in_tx = true, .begin = BEGIN })
-#define PARAM(text)	{ (text), sizeof(text) - 1 }
+#define PARAM(text)	{ .data = (text), .len = sizeof(text) - 1 }
 
 /* ---- set-up ---- */
 
@@ -550,7 +552,8 @@ bytea_goes_both_ways(void **state)
 	struct lk_job *job;
 	struct want want = { .sql = "SELECT $1::bytea AS x, "
 	    "length($2::text) AS n", .n_params = 2,
-	    .params = { { (char *)bytes, sizeof(bytes) }, PARAM("four") } };
+	    .params = { { .data = (char *)bytes, .len = sizeof(bytes) },
+	    PARAM("four") } };
 
 	(void)state;
 	for (i = 0; i < sizeof(bytes); i++)
@@ -601,7 +604,7 @@ nul_in_other_parameters_is_refused(void **state)
 	    "AS x", .n_params = 1, .params = { PARAM("a") } },
 	    "+SELECT 1\r\n");
 	expect_reply((struct want){ .sql = "SELECT $1::int + 1 AS x",
-	    .n_params = 1, .params = { { NULL, 0 } } },
+	    .n_params = 1, .params = { { .data = NULL } } },
 	    "*1\r\n%1\r\n$1\r\nx\r\n_\r\n");
 }
 
@@ -619,7 +622,7 @@ big_results_come_whole(void **state)
 	assert_memory_equal(job->items[0].reply.data, "*10000\r\n%2\r\n", 12);
 	lk_job_free(&job);
 	job = run((struct want){ .sql = "SELECT length($1::text) AS n",
-	    .n_params = 1, .params = { { calloc(1, 1), 0 } } });
+	    .n_params = 1, .params = { { .data = calloc(1, 1) } } });
 	free((char *)job->items[0].params[0].data);
 	lk_job_free(&job);
 }
@@ -635,7 +638,8 @@ big_parameters_go_whole(void **state)
 	text[n] = '\0';
 	/* Sent and echoed: neither side may wait for the other to read. */
 	expect_reply((struct want){ .sql = "SELECT length($1 || $2) AS n",
-	    .n_params = 2, .params = { { text, n }, { text, n } } },
+	    .n_params = 2, .params = { { .data = text, .len = n },
+	    { .data = text, .len = n } } },
 	    "*1\r\n%1\r\n$1\r\nn\r\n:16777216\r\n");
 	free(text);
 }
@@ -666,6 +670,35 @@ results_are_limited(void **state)
 	lk_job_free(&job);
 	side_do("DELETE FROM r WHERE id = 1000");
 	expect_reply(SQL("SELECT 1 AS x"), "*1\r\n%1\r\n$1\r\nx\r\n:1\r\n");
+}
+
+/* A cancel would fail it, and the cursor cannot go back anyway. */
+static void
+a_fetch_that_is_too_large_leaves_its_transaction_open(void **state)
+{
+	struct lk_error *error;
+	struct lk_job *job;
+
+	(void)state;
+	expect_reply(FIRST_IN_TX("DECLARE c NO SCROLL CURSOR FOR SELECT i, "
+	    "repeat('x', 1000) FROM generate_series(1, 100002) i"),
+	    "+DECLARE CURSOR\r\n");
+	job = run((struct want){ .sql = "FETCH 100000 FROM c", .in_tx = true,
+	    .shape = LK_SHAPE_FETCH, .limit = 1000 * 1000 });
+	error = &job->items[0].error;
+	assert_int_equal(job->items[0].outcome, LK_ITEM_FAILED);
+	assert_int_equal(error->kind, LK_ERR_OVERLOAD);
+	assert_int_equal(error->retry, LK_RETRY_NO);
+	assert_non_null(strstr(error->message, "FETCH fewer"));
+	assert_int_equal(job->after, LK_XACT_OPEN);
+	assert_int_equal(job->items[0].n_rows, 100000);
+	lk_job_free(&job);
+	job = run((struct want){ .sql = "FETCH 10 FROM c", .in_tx = true,
+	    .shape = LK_SHAPE_FETCH });
+	assert_memory_equal(lk_buf_cstr(&job->items[0].reply),
+	    "*2\r\n%2\r\n$1\r\ni\r\n:100001\r\n", 24);
+	lk_job_free(&job);
+	expect_tag("ROLLBACK", "ROLLBACK");
 }
 
 static void
@@ -1148,17 +1181,28 @@ a_silent_server_is_given_up_in_time(void **state)
 /* ---- looks and cancels ---- */
 
 static struct lk_look *
-look(void)
+look_and_ask(int pid)
 {
 	struct lk_look *asked = lk_look_new();
 	struct lk_msg *msg;
 
+	if (pid != 0) {
+		asked->asked = calloc(1, sizeof(*asked->asked));
+		assert_non_null(asked->asked);
+		asked->asked[asked->n_asked++] = (uint32_t)pid;
+	}
 	lk_mailbox_post(&watcher.inbox, &asked->msg);
 	msg = next_mail_of(LK_MSG_LOOK);
 	asked = lk_container(msg, struct lk_look, msg);
 	if (asked->failed)
 		fail_msg("look failed: %s", asked->error.message);
 	return asked;
+}
+
+static struct lk_look *
+look(void)
+{
+	return look_and_ask(0);
 }
 
 static const struct lk_wait *
@@ -1295,7 +1339,13 @@ queued_waits_have_soft_blockers(void **state)
 	assert_int_equal(wait->n_blockers, 1);
 	assert_int_equal(wait->blockers[0].pid, worker_pid);
 	assert_true(wait->blockers[0].is_soft);
+	assert_false(wait->was_asked || wait->blockers[0].is_confirmed);
 	assert_int_equal(seen->n_backends, 3);
+	lk_look_free(&seen);
+	seen = look_and_ask(second_pid);
+	wait = wait_of(seen, second_pid);
+	assert_true(wait->was_asked && wait->blockers[0].is_confirmed);
+	assert_false(wait_of(seen, worker_pid)->was_asked);
 	assert_true(cancel(&watcher, worker_pid, wait_of(seen, worker_pid),
 	    false));
 	lk_look_free(&seen);
@@ -1491,6 +1541,8 @@ main(void)
 		cmocka_unit_test(big_results_come_whole),
 		cmocka_unit_test(big_parameters_go_whole),
 		cmocka_unit_test(results_are_limited),
+		cmocka_unit_test(
+		    a_fetch_that_is_too_large_leaves_its_transaction_open),
 		cmocka_unit_test(notices_are_nobodys),
 		cmocka_unit_test(statements_that_need_no_transaction_run),
 		cmocka_unit_test(a_transaction_stays_open_between_jobs),

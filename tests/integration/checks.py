@@ -17,5 +17,17 @@ def assert_nothing_left(db, client, timeout_s=2.5):
     eventually(lambda: not db.locks(), "no session holds a lock", timeout_s)
 
 
+def assert_forgotten(db, watcher):
+    """Nothing of any other client: see the first promise of this project."""
+    eventually(lambda: [c["name"] for c in watcher.show("clients")]
+               == ["watcher"], "SHOW clients has only the watcher", 2.5)
+    assert_nothing_left(db, watcher)
+    eventually(lambda: all(w["state"] in ("idle", "connecting")
+                           for w in watcher.show("workers")),
+               "all workers are idle", 2.5)
+    eventually(lambda: len(watcher.show("tasks")) <= 1,
+               "no task but the watcher's", 2.5)
+
+
 def update(row_id, by=1):
     return f"UPDATE r SET v = v + {by} WHERE id = {row_id}"

@@ -19,11 +19,14 @@ class Closed(Exception):
 
 
 class LkError(Exception):
-    def __init__(self, line):
-        super().__init__(line)
-        self.line = line
-        self.kind, self.sqlstate, self.message = (line.split(" ", 2)
+    """text is a line or, of a blob, that and a line for each field."""
+
+    def __init__(self, text):
+        self.line, *lines = text.split("\n")
+        super().__init__(self.line)
+        self.kind, self.sqlstate, self.message = (self.line.split(" ", 2)
                                                   + ["", ""])[:3]
+        self.fields = dict(line.split(": ", 1) for line in lines)
 
     def __contains__(self, text):
         return text in self.line
@@ -76,6 +79,7 @@ class Decoder:
         self._at = 0
         self._open = []		# [kind, elements to come, elements]
         self._bulk = None	# length of the bulk string being read
+        self._bulk_kind = b""
 
     def values(self):
         """The values that are whole now."""
@@ -116,8 +120,8 @@ class Decoder:
             n = int(line)
             if n < 0:
                 return True, None
-            if kind == b"$":
-                self._bulk = n
+            if kind in b"$!":
+                self._bulk, self._bulk_kind = n, kind
             elif n == 0:
                 return True, _CLOSED[kind]([])
             else:
@@ -130,7 +134,8 @@ class Decoder:
         text = bytes(self.data[self._at:end])
         assert self.data[end:end + 2] == b"\r\n", "bulk string too long"
         self._at, self._bulk = end + 2, None
-        return True, text.decode("utf-8", "surrogateescape")
+        text = text.decode("utf-8", "surrogateescape")
+        return True, LkError(text) if self._bulk_kind == b"!" else text
 
 
 def pairs(flat):
@@ -141,12 +146,14 @@ def pairs(flat):
 
 
 class Client:
-    def __init__(self, path, *hello, timeout_s=15.0):
-        """hello: HELLO's arguments; without any, no HELLO is sent."""
+    def __init__(self, path, *hello, timeout_s=15.0, sock=None):
+        """hello: HELLO's arguments; without any, no HELLO is sent.
+        sock: one that is connected already."""
         self.timeout_s = timeout_s
-        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock = sock or socket.socket(socket.AF_UNIX)
         self.sock.settimeout(timeout_s)
-        self.sock.connect(path)
+        if sock is None:
+            self.sock.connect(path)
         self.replies = collections.deque()
         self.tagged = {}
         self.pushes = []

@@ -1,4 +1,5 @@
 """A private PostgreSQL cluster in a temporary directory."""
+import contextlib
 import glob
 import os
 import pathlib
@@ -25,6 +26,9 @@ autovacuum = off
 shared_buffers = 32MB
 log_line_prefix = '%m [%p] %q%a '
 """
+
+# Counts statements.  Not everywhere is contrib installed; where Debian has it.
+PRELOAD = "pg_stat_statements"
 
 
 def find_bindir():
@@ -70,14 +74,23 @@ class Cluster:
              "-A", "trust", "-E", "UTF8", "--no-locale", "-N"],
             check=True, stdout=subprocess.DEVNULL, cwd=self.directory,
             **process.as_user(self.user))
+        self._configure()
+
+    def _configure(self):
         with open(self.data / "postgresql.conf", "a", encoding="utf-8") as f:
             f.write(SETTINGS.format(directory=self.directory))
+            if (self.bindir.parent / f"lib/{PRELOAD}.so").exists():
+                f.write(f"shared_preload_libraries = '{PRELOAD}'\n")
+
+    @staticmethod
+    def signal_backends(number, pids):
+        for pid in pids:
+            os.kill(int(pid), number)
 
     def copy_of(self, other):
         """Become a copy of a cluster that is not running."""
         shutil.copytree(other.data, self.data, symlinks=True)
-        with open(self.data / "postgresql.conf", "a", encoding="utf-8") as f:
-            f.write(SETTINGS.format(directory=self.directory))
+        self._configure()
         if self.user:
             for root, dirs, files in os.walk(self.data):
                 for name in [root] + [os.path.join(root, n)
@@ -101,16 +114,31 @@ class Cluster:
             return False
 
     def stop(self):
-        """A fast shutdown, or what it takes."""
+        """A fast shutdown; one that takes too long is an error, but leaves
+        nothing that would keep the next start from succeeding."""
         if self._process is None:
             return
-        if process.end(self._process, signal.SIGINT, 20) is None:
-            raise RuntimeError("PostgreSQL did not stop")
-        self._process = None
+        ended, self._process = self._process, None
+        try:
+            process.wait_for(ended, signal.SIGINT, 60)
+        except TimeoutError as error:
+            process.end(ended, signal.SIGQUIT, 10)
+            raise RuntimeError("PostgreSQL did not stop:\n"
+                               + self.log_text()[-4000:]) from error
+
+    @contextlib.contextmanager
+    def stopped(self):
+        """For as long as the block lasts, and not a test longer."""
+        try:
+            self.stop()
+            yield
+        finally:
+            if self._process is None:
+                self.start()
 
     def restart(self):
-        self.stop()
-        self.start()
+        with self.stopped():
+            pass
 
     def remove(self):
         if self._process is not None:
@@ -140,7 +168,9 @@ class Database:
     """One test's view of its database: foreign sessions, and a control
     session that looks at what the daemon does to the server."""
 
-    OURS = "application_name NOT IN ('control', 'foreign')"
+    # But for the one that reads the catalog, which may come at any time.
+    OURS = """application_name NOT IN ('control', 'foreign',
+        'lockkeeper catalog')"""
 
     def __init__(self, cluster, name):
         self.cluster = cluster
@@ -180,7 +210,7 @@ class Database:
 
     def reset(self):
         """Nothing of earlier tests: no session, no prepared transaction, and
-        table r with the rows 1 to 100."""
+        the tables new."""
         self._close_foreign()
         try:
             self.sql("SELECT 1")
@@ -188,6 +218,12 @@ class Database:
             self.reconnect()
         self.sql(f"""SELECT pg_terminate_backend(pid) FROM pg_stat_activity
             WHERE datname = '{self.name}' AND pid <> pg_backend_pid()""")
+        self.renew()
+
+    def renew(self):
+        """Table r with the rows 1 to 100 and nothing else; sessions stay, but
+        those that tests have opened."""
+        self._close_foreign()
         for gid, in self.sql(f"""SELECT gid FROM pg_prepared_xacts
                 WHERE database = '{self.name}'"""):
             self.sql(f"ROLLBACK PREPARED '{gid}'")

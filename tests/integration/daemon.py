@@ -66,27 +66,46 @@ def _command():
 
 class Daemon:
     """Settings are the config's groups as dicts.  `workers` and `conninfo`
-    are those of the only database, unless `databases` is given."""
+    are those of the only database, unless `databases` is given.  The socket
+    is in the daemon's own directory, whatever else `listen` says."""
 
-    def __init__(self, conninfo, workers=None, **settings):
+    def __init__(self, conninfo, workers=None, listen=None, **settings):
         self.directory = short_tempdir("lkd")
-        self.socket = str(self.directory / "s")
+        listen = {"socket": "s"} | (listen or {})
+        self.socket = str(self.directory / listen["socket"])
         self.config_path = self.directory / "lockkeeper.conf"
         self.log_path = self.directory / "log"
+        self.wrapper = []	# a command to start it with, and what that needs
+        self.env = {}
+        self.pass_fds = ()
         self._process = None
         self._clients = []
         workers = {"min": 1, "max": 4, "idle": "60s"} | (workers or {})
+        # What a test leaves open at its end is not to be waited for.
+        timeouts = {"drain": "50ms"} | settings.pop("timeouts", {})
         self.settings = {
-            "listen": {"socket": self.socket},
+            "listen": listen | {"socket": self.socket},
             "databases": [{"name": "main", "conninfo": conninfo,
                            "workers": workers}],
+            "timeouts": timeouts,
         } | settings
         self.config_path.write_text(config_text(self.settings))
 
-    def start(self):
+    def configure(self, **settings):
+        """Write the file anew; its groups are merged into those before."""
+        for group, keys in settings.items():
+            before = self.settings.get(group)
+            self.settings[group] = before | keys \
+                if isinstance(before, dict) else keys
+        self.config_path.write_text(config_text(self.settings))
+
+    def start(self, stderr=None):
+        """With stderr, an open file, in place of the file that `log` reads."""
         with open(self.log_path, "ab") as log:
             self._process = process.spawn(
-                _command() + ["-c", str(self.config_path)], log=log)
+                self.wrapper + _command() + ["-c", str(self.config_path)],
+                log=stderr or log, env=os.environ | self.env,
+                pass_fds=self.pass_fds)
         eventually(self._is_up, "the daemon answers", 10)
         return self
 
@@ -137,6 +156,11 @@ class Daemon:
             log[-8000:]
         for word in ("Sanitizer", "broken invariant", "runtime error:"):
             assert word not in log, log[-8000:]
+
+    def forget(self):
+        """Its process has ended by itself."""
+        self._process.wait(5)
+        self._process = None
 
     def restart(self):
         self.stop()

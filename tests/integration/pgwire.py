@@ -118,12 +118,24 @@ class Session:
             self.tag = body[:-1].decode()
         elif kind == b"T":
             self._rows = []
+            self.columns = _columns(body)
         elif kind == b"D":
             self._rows.append(_row(body))
         elif kind == b"E":
             fields = [f for f in body.split(b"\0") if f]
             self._error = PgError({f[:1].decode(): f[1:].decode()
                                    for f in fields})
+
+
+def _columns(body):
+    """(name, type's oid) of each."""
+    columns, at = [], 2
+    for _ in range(struct.unpack("!h", body[:2])[0]):
+        end = body.index(b"\0", at)
+        oid, = struct.unpack("!I", body[end + 7:end + 11])
+        columns.append((body[at:end].decode(), oid))
+        at = end + 19
+    return columns
 
 
 def _row(body):

@@ -1,4 +1,5 @@
 """Child processes that never outlive the test run, not even its SIGKILL."""
+import contextlib
 import ctypes
 import os
 import pwd
@@ -10,15 +11,30 @@ _libc = ctypes.CDLL(None, use_errno=True)
 _PR_SET_PDEATHSIG = 1
 
 
-def spawn(argv, *, log, death_signal=signal.SIGTERM, user=None, env=None):
-    """Start argv with stdout and stderr going to the open file log."""
+def spawn(argv, *, log, death_signal=signal.SIGTERM, user=None, env=None,
+          stdin=subprocess.DEVNULL, stdout=None, cwd=None, pass_fds=()):
+    """Start argv with stderr, and stdout unless it goes elsewhere, going to
+    the open file log."""
     def set_death_signal():
         _libc.prctl(_PR_SET_PDEATHSIG, int(death_signal))
 
     return subprocess.Popen(
-        argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+        argv, stdin=stdin, stdout=stdout or log, stderr=log,
         start_new_session=True, preexec_fn=set_death_signal, env=env,
-        **as_user(user))
+        cwd=cwd, pass_fds=pass_fds, **as_user(user))
+
+
+@contextlib.contextmanager
+def running(*argv):
+    """argv for as long as the block lasts at most; what it says is text."""
+    started = subprocess.Popen(
+        argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, text=True)
+    try:
+        yield started
+    finally:
+        end(started, signal.SIGKILL)
+        started.stdout.close()
 
 
 def as_user(user):
@@ -41,16 +57,36 @@ def unprivileged_user():
     raise RuntimeError("neither a user postgres nor nobody on this machine")
 
 
-def end(process, number=signal.SIGTERM, timeout_s=5.0):
-    """Signal the process and reap it; returns its exit status, or None when
-    it had to be killed."""
+def wait_for(process, number, timeout_s):
+    """Signal the process and reap it; returns its exit status."""
     if process.poll() is None:
         process.send_signal(number)
     last = time.monotonic() + timeout_s
-    while process.poll() is None and time.monotonic() < last:
+    while process.poll() is None:
+        if time.monotonic() >= last:
+            raise TimeoutError(f"{process.args[0]} did not end")
         time.sleep(0.002)	# wait() with a timeout naps for longer
-    if process.returncode is None:
+    return process.returncode
+
+
+def end(process, number=signal.SIGTERM, timeout_s=5.0):
+    """Like wait_for(), but returns None when it had to be killed."""
+    try:
+        return wait_for(process, number, timeout_s)
+    except TimeoutError:
         process.kill()
         process.wait()
         return None
-    return process.returncode
+
+
+def resident_kib(pid):
+    with open(f"/proc/{pid}/status", encoding="ascii") as status:
+        return next(int(line.split()[1]) for line in status
+                    if line.startswith("VmRSS"))
+
+
+def cpu_ticks(pid):
+    """User and system time, in clock ticks, of all its threads."""
+    with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
+        fields = stat.read().rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])

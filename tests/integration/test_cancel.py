@@ -10,6 +10,15 @@ from timing import IS_SLOW, eventually, within
 
 PLACES = ["slot", "task", "tx", "lock", "run"]
 
+# What the error of one that was late there says of who was in its way.
+WHAT_HELD_IT = {
+    "slot": ["no slot of main", "client holder", "SELECT pg_sleep"],
+    "task": ["behind the same task's request running", "SELECT pg_sleep"],
+    "tx": ["behind the same transaction's request running", "SELECT pg_sleep"],
+    "lock": ["of r", "client holder", "idle in transaction", "UPDATE r SET"],
+    "run": [],
+}
+
 
 class Stage:
     """A daemon with two slots where a request tagged x can be anywhere."""
@@ -90,7 +99,9 @@ def test_a_deadline_ends_it_and_says_in_which_phase(stage, where):
     assert limit.took_ms >= 100
     assert error.sqlstate == "57014"
     phase = where if where in ("lock", "run") else "queue"
-    assert phase in error.message
+    assert f"phase {phase}" in error.message
+    for words in WHAT_HELD_IT[where]:
+        assert words in error.message
     stage.clear()
 
 

@@ -7,6 +7,7 @@ import subprocess
 
 import pytest
 
+import process
 from daemon import find_daemon
 from timing import eventually
 
@@ -256,11 +257,77 @@ def test_a_wrong_command_line_exits_with_2(args):
     assert "--help" in done.stderr
 
 
+# -- subscribing
+
+def subscriber(daemon, *options):
+    """A run of it that hears the channel news until it is killed."""
+    return process.running(program(), "call", "-s", daemon.socket, *options,
+                           "SUBSCRIBE", "news", "x")
+
+
+def test_a_subscriber_prints_what_it_hears(daemon):
+    c = daemon.connect()
+    with subscriber(daemon) as run:
+        assert run.stdout.readline() == 'subscribe "news" 1\n'
+        assert run.stdout.readline() == 'subscribe "x" 2\n'
+        c.call("PUBLISH", "news", 'two\nlines "')
+        assert run.stdout.readline() == 'message "news" "two\\nlines \\""\n'
+    with subscriber(daemon, "--json") as run:
+        assert json.loads(run.stdout.readline()) == ["subscribe", "news", 1]
+        assert json.loads(run.stdout.readline()) == ["subscribe", "x", 2]
+        c.call("PUBLISH", "news", "one")
+        assert json.loads(run.stdout.readline()) == ["message", "news", "one"]
+    with subscriber(daemon, "-2") as run:
+        assert [run.stdout.readline() for _ in "abc"] == [
+            '1) "subscribe"\n', '2) "news"\n', "3) (integer) 1\n"]
+    eventually(lambda: len(c.show("clients")) == 1, "they are gone")
+
+
+def test_a_subscriber_ends_with_the_daemon(daemon):
+    with subscriber(daemon) as run:
+        assert run.stdout.readline() == 'subscribe "news" 1\n'
+        daemon.stop()
+        said = run.communicate(timeout=10)[0]
+        assert said.endswith("the daemon closed the connection\n")
+        assert run.returncode == 1
+
+
+def test_a_subscription_that_fails_ends_it(cli):
+    assert "1 to 63 bytes" in failed(cli("call", "SUBSCRIBE", ""), "SYNTAX")
+
+
+def test_to_unsubscribe_gets_a_reply_for_each_channel(cli):
+    assert good(cli("call", "UNSUBSCRIBE")) == "unsubscribe null 0\n"
+    assert good(cli("call", "-", stdin="UNSUBSCRIBE a b\nPING\n")) == (
+        'unsubscribe "a" 0\nunsubscribe "b" 0\nPONG\n')
+    assert good(cli("call", "-", stdin="@t /main UNSUBSCRIBE a\nPING\n")) \
+        == 'unsubscribe "a" 0\n@t:\n(integer) 0\nPONG\n'
+
+
+def test_publish(cli, daemon):
+    assert good(cli("call", "PUBLISH", "news", "x")) == "(integer) 1\n"
+
+
+# -- help
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_explains_itself(command):
     assert f"  {command} " in good(lockkeeper("--help"))
     assert good(lockkeeper(command, "--help")).startswith(
         f"usage: lockkeeper {command} ")
+
+
+def test_the_help_of_call_has_the_verbs_of_the_daemon(daemon):
+    said = good(lockkeeper("call", "-s", daemon.socket, "--help"))
+    for doc in daemon.connect().call("COMMAND", "DOCS").items():
+        assert f"\n  {doc[0].upper()} " in said
+        assert f"\n      {doc[1]['summary']}\n" in said
+    assert "\n  GET model key ... [FIELDS a,b]" in said
+
+
+def test_the_help_of_call_does_without_a_daemon(tmp_path):
+    said = good(lockkeeper("call", "-s", str(tmp_path / "none"), "--help"))
+    assert said.endswith("lockkeeper-protocol(7) has them all.\n")
 
 
 def test_the_version_is_that_of_the_daemon():

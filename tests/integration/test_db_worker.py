@@ -6,9 +6,11 @@ import subprocess
 import pytest
 
 
-def test_workers_and_watchers_against_postgresql(pg):
+@pytest.mark.parametrize("name", ["test_db_worker", "test_db_listen",
+                                  "test_db_unit"])
+def test_threads_against_postgresql(pg, name):
     builddir = os.environ.get("LK_BUILDDIR", ".")
-    program = pathlib.Path(builddir) / "tests/db/test_db_worker"
+    program = pathlib.Path(builddir) / "tests/db" / name
     if not program.exists():
         pytest.skip(f"{program} is not built (no cmocka?)")
     done = subprocess.run(

@@ -43,11 +43,15 @@ def test_control_without_the_timeout_it_stays(db, daemon):
 
 def test_commit_of_an_expired_one_says_so_and_ends_it(lockkeeperd):
     daemon = lockkeeperd(timeouts={"idle_in_transaction": "100ms"})
-    c = daemon.connect("3")
-    tx = f"#{c.call('BEGIN')}"
-    c.call(tx, "SQL", "SELECT 1")
+    c = daemon.connect("3", "NAME", "billing")
+    tx = f"#{c.call('%invoice', 'BEGIN')}"
+    c.call("%invoice", tx, "SQL", "SELECT 1")
     text = c.push("txexpired")["text"]
-    assert "idle_in_transaction" in text and "SELECT" in text
+    for words in ("it held a session of main (pid ", "idle for longer than "
+                  "timeouts.idle_in_transaction (100 ms)", "task invoice of "
+                  "client billing (pid ", "idle in transaction for ",
+                  " ms after SQL SELECT ?"):
+        assert words in text, (words, text)
     eventually(lambda: c.show("transactions")[0]["state"] == "aborted",
                "it is rolled back")
     c.fails("TXEXPIRED", tx, "COMMIT")

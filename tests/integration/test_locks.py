@@ -145,19 +145,6 @@ def test_lockwait_names_another_program_by_pid_and_application(db, lk):
     assert c.tag("w") == "UPDATE 1"
 
 
-def test_lockwait_names_a_prepared_transaction_by_its_gid(db, lk):
-    foreign = db.connect()
-    foreign.query(f"BEGIN; {update(1)}; PREPARE TRANSACTION 'parked order'")
-    c = lk.connect()
-    c.send("@w", "SQL", update(1))
-    said = c.push("lockwait")
-    assert "parked order" in flat(said["blockers"])
-    assert "parked order" in flat(one_wait(c)["blockers"])
-    assert db.value("SELECT count(*) FROM pg_prepared_xacts") == "1"
-    foreign.query("COMMIT PREPARED 'parked order'")
-    assert c.tag("w") == "UPDATE 1"
-
-
 def test_locktimeout_names_a_prepared_transaction_by_its_gid(db, lk):
     foreign = db.connect()
     foreign.query(f"BEGIN; {update(1)}; PREPARE TRANSACTION 'parked order'")

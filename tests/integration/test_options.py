@@ -73,7 +73,7 @@ def test_int8_text_spares_only_int8(daemon):
 @pytest.mark.parametrize("option", [
     ("TAGS", "pull"), ("ERRORS", "line"), ("INT8", "number"), ("NULL", ""),
     ("MODE", "fast"), ("ROWS", "xml"), ("DATABASE", "none"), ("COLOUR", "red"),
-    ("NAME",)])
+    ("NAME",), ("AUTH",), ("AUTH", "user")])
 def test_a_wrong_option_changes_nothing(daemon, option):
     c = daemon.connect("2")
     c.fails("SYNTAX", "HELLO", "3", "NAME", "new", *option)
@@ -81,6 +81,23 @@ def test_a_wrong_option_changes_nothing(daemon, option):
     assert c.read_raw(4) == b"*1\r\n"		# still RESP2: a flat array
     other = daemon.connect()
     assert "new" not in [row["name"] for row in other.show("clients")]
+
+
+@pytest.mark.parametrize("version", [(), ("2",), ("3",)])
+def test_auth_and_setname_are_taken_and_prove_nothing(daemon, version):
+    c = daemon.connect(*version, "AUTH", "user", "secret", "SETNAME", "me",
+                       "NULL", "nix")
+    assert c.call("CLIENT", "GETNAME") == "me"
+    assert c.sql("SELECT $1::text AS x", "nix") in ([{"x": None}],
+                                                    [["x", None]])
+    assert "secret" not in daemon.log
+
+
+def test_the_value_that_is_wrong_is_counted_behind_auth_too(daemon):
+    error = daemon.connect("3").fails(
+        "SYNTAX", "HELLO", "3", "AUTH", "user", "secret", "NAME", "n",
+        "MODE", "fast")
+    assert "its option 3:" in error.message
 
 
 def test_reset_ends_requests_and_transactions(db, daemon):

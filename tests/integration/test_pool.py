@@ -1,4 +1,5 @@
 """Workers and their sessions: how many, how they come back, who gets one."""
+import collections
 import queue
 import threading
 import time
@@ -8,7 +9,7 @@ import pytest
 import pgwire
 from checks import assert_nothing_left, update
 from client import LkError, good
-from timing import eventually, stays, within
+from timing import eventually, note, stays, within
 
 
 def workers(client):
@@ -176,8 +177,7 @@ def test_without_a_server_requests_get_connlost(pg, db, lockkeeperd):
     c = daemon.connect()
     c.sql("SELECT 1")
     tx = f"#{c.call('BEGIN')}"
-    pg.stop()
-    try:
+    with pg.stopped():
         with within(2000, "CONNLOST without a server"):
             error = c.fails("CONNLOST", "SQL", "SELECT 1")
         assert error.sqlstate == "08006"
@@ -185,23 +185,18 @@ def test_without_a_server_requests_get_connlost(pg, db, lockkeeperd):
         assert isinstance(c.try_call(tx, "SQL", update(1)), LkError)
         shown = c.call("SHOW", "error")
         assert shown["kind"] == "CONNLOST"
-    finally:
-        pg.start()
-        db.reconnect()
+    db.reconnect()
     until_it_answers(c)
 
 
 def test_a_daemon_started_before_its_server_serves_when_it_is_there(
         pg, db, lockkeeperd):
-    pg.stop()
-    try:
+    with pg.stopped():
         daemon = lockkeeperd(timeouts={"connect": "1s", "queue": "1s"})
         c = daemon.connect()
         assert c.call("PING") == "PONG"
         assert c.try_call("SQL", "SELECT 1").kind == "CONNLOST"
-    finally:
-        pg.start()
-        db.reconnect()
+    db.reconnect()
     until_it_answers(c)
 
 
@@ -230,6 +225,8 @@ def test_pooltimeout_names_who_holds_the_slots(lockkeeperd):
         w.start += 0.2
         error = c.fails("POOLTIMEOUT", "SQL", update(2))
     assert error.sqlstate == "LK001"
+    assert "ms after SQL UPDATE r SET" in error.message
+    assert "ms: SQL SELECT pg_sleep" in error.message
     for word in (str(handle), "invoice", "report", "billing"):
         assert word in error.message, error.line
     holder.call("CANCEL", "s")
@@ -237,6 +234,21 @@ def test_pooltimeout_names_who_holds_the_slots(lockkeeperd):
     assert c.sql(update(2)) == "UPDATE 1"
 
 
+def test_pooltimeout_says_what_the_slots_wait_for(lockkeeperd):
+    daemon = lockkeeperd(workers={"min": 2, "max": 2},
+                         timeouts={"queue": "400ms"}, replay="off")
+    holder, c = daemon.connect(), daemon.connect()
+    handle = holder.call("%invoice", "BEGIN")
+    holder.call("%invoice", f"#{handle}", "SQL", update(1))
+    c.send("@w", "%basket", "SQL", update(1))
+    eventually(lambda: holder.show("waits"), "it is seen to wait")
+    error = daemon.connect().fails("POOLTIMEOUT", "SQL", update(2))
+    assert "ms, waiting for row (0,1) of r: SQL UPDATE r SET" in error.message
+    holder.call("%invoice", f"#{handle}", "COMMIT")
+    assert c.tag("w") == "UPDATE 1"
+
+
+@pytest.mark.alone
 def test_txs_at_work_go_before_new_work(lockkeeperd):
     """The holder's statements and COMMIT pass fifty queued requests."""
     c = lockkeeperd(workers={"min": 1, "max": 1}).connect()
@@ -252,28 +264,10 @@ def test_txs_at_work_go_before_new_work(lockkeeperd):
         assert c.tag(f"q{i}") == "UPDATE 1"
 
 
-def test_commit_behind_waiters_runs_at_once(db, lockkeeperd):
-    """Scenario 7: N slots, a holder, N-1 waiters on its row, 50 queued."""
-    n = 8
-    daemon = lockkeeperd(workers={"min": n, "max": n})
-    c, other = daemon.connect(), daemon.connect()
-    tx = f"#{c.call('BEGIN')}"
-    c.call(tx, "SQL", update(1))
-    for i in range(n - 1 + 50):
-        other.send(f"@w{i}", "SQL", update(1))
-    db.wait_for_waiters(n - 1)
-    with within(10, "scenario 7: COMMIT behind waiters"):
-        assert c.call(tx, "COMMIT") == "COMMIT"
-    for i in range(n - 1 + 50):
-        assert other.tag(f"w{i}") == "UPDATE 1"
-    assert db.v(1) == n + 50
-    assert not c.show("deadlocks")
-    assert_nothing_left(db, c)
-
-
 def test_control_commit_behind_waiters_of_a_plain_thread_pool_stands_still(
         db):
-    """The same with N threads that take blocking calls from a queue."""
+    """tests/isolation/commit_overtakes.spec with N threads that take blocking
+    calls from a queue."""
     n, jobs = 2, queue.Queue()
     sessions = [db.connect() for _ in range(n + 1)]
     done = []
@@ -329,3 +323,38 @@ def test_many_tasks_on_few_slots_all_finish(db, lockkeeperd, n):
         assert c.tag(f"c{i}") == "COMMIT"
     assert db.v(1) == n
     assert_nothing_left(db, c)
+
+
+def test_a_thousand_txs_share_ten_slots_fairly(lockkeeperd):
+    """Scenario 29: each waits 50 ms between its SELECT and its COMMIT."""
+    n, n_slots, think_s = 1000, 10, 0.05
+    c = lockkeeperd(workers={"min": n_slots, "max": n_slots}).connect()
+    handles = [f"#{c.call('BEGIN')}" for _ in range(n)]
+    waited, to_commit = {}, collections.deque()
+    with within(n / n_slots * think_s * 1000 * 1.2, "scenario 29: all done"):
+        start = time.monotonic()
+        for i, tx in enumerate(handles):
+            c.send(f"@s{i}", tx, "SQL", "SELECT 1 AS v")
+        n_seen = n_done = 0
+        while n_done < n:
+            c.pump(0.005)
+            now = time.monotonic()
+            for came, tag, value in c.arrived[n_seen:]:
+                if tag and tag.startswith("s"):
+                    assert value == [{"v": 1}]
+                    waited[int(tag[1:])] = came - start
+                    to_commit.append((now + think_s, int(tag[1:])))
+                elif tag:
+                    assert value == "COMMIT"
+                    n_done += 1
+            n_seen = len(c.arrived)
+            while to_commit and to_commit[0][0] <= now:
+                i = to_commit.popleft()[1]
+                c.send(f"@c{i}", handles[i], "COMMIT")
+    mean = sum(waited.values()) / n
+    note("scenario 29: longest wait, in means", max(waited.values()) / mean,
+         2, "x ")
+    assert max(waited.values()) < 3 * mean
+    order = sorted(waited, key=waited.get)
+    assert all(abs(place - i) <= 3 * n_slots
+               for place, i in enumerate(order)), "not in the order sent"

@@ -123,6 +123,29 @@ def test_quit_leaves_after_the_replies_before_it(daemon):
     assert c.read_to_end() == row_of(3, b":1\r\n") + b"+OK\r\n"
 
 
+@pytest.mark.parametrize("last, said", [
+    (b"QUIT\r\n", "OK"),
+    (b"@q QUIT\r\n", None),
+    (b"*1\r\n!", "PROTO"),
+], ids=["quit", "tagged_quit", "proto"])
+def test_tagged_replies_that_are_due_leave_before_the_end(
+        db, daemon, last, said):
+    c = daemon.connect("3")
+    c.send("@slow", "SQL", "SELECT 1 AS v FROM pg_sleep(0.3)")
+    c.send("@held", "SQL", "UPDATE r SET v = 7 FROM pg_sleep(0.1) "
+                           "WHERE id = 1")
+    c.send_raw(last)
+    if said is None:
+        assert c.tag("q") == "OK"
+    else:
+        assert said in c.recv()
+    assert c.tag("held") == "UPDATE 1"
+    assert c.tag("slow") == [{"v": 1}]
+    with pytest.raises(Closed):
+        c.pump(5)
+    assert db.v(1) == 7
+
+
 @pytest.mark.parametrize("line,reply", [
     (b"PING\r\n", b"+PONG\r\n"),
     (b"PING\n", b"+PONG\r\n"),
@@ -462,3 +485,34 @@ def test_a_closed_client_is_gone_from_show_clients(daemon):
     assert "leaving" not in names
     with pytest.raises(Closed):
         other.pump(1)
+
+
+def test_more_parameters_than_can_be_described_are_refused(daemon):
+    c = daemon.connect()
+
+    def ask(n):
+        marks = ",".join(f"${i + 1}::int" for i in range(n))
+        return c.try_call("SQL", f"SELECT cardinality(ARRAY[{marks}]) AS v",
+                          *["1"] * n)
+
+    assert ask(7498) == [{"v": 7498}]
+    error = bad("SYNTAX", ask(7499))
+    assert "7499 parameters" in error.message and "ANY" in error.message
+    assert ask(1) == [{"v": 1}]
+
+
+@pytest.mark.parametrize("form, deepest", [("=maps", 5), ("=table", 4)])
+def test_replies_nest_seven_deep_at_most(daemon, form, deepest):
+    c = daemon.connect()
+
+    def ask(n):
+        ones = ",".join(["1"] * n)
+        return c.try_call(form, "SQL",
+                          f"SELECT array_fill(7, ARRAY[{ones}]) AS v")
+
+    value = ask(deepest)
+    for _ in range(deepest + 2 if form == "=maps" else deepest + 3):
+        value = value["rows"] if isinstance(value, dict) and "rows" in value \
+            else value["v"] if isinstance(value, dict) else value[0]
+    assert value == 7
+    assert "nest" in ask(deepest + 1).message

@@ -7,6 +7,8 @@ from checks import assert_nothing_left, update
 from client import good
 from timing import FACTOR, eventually, note
 
+pytestmark = pytest.mark.alone
+
 HELD_S = 2.0
 N = 64
 

@@ -513,10 +513,9 @@ def standby(pg):
     """A server where BEGIN SERIALIZABLE fails: one in recovery."""
     copy = Cluster()
     try:
-        pg.stop()
-        copy.copy_of(pg)
-        (copy.data / "standby.signal").touch()
-        pg.start()
+        with pg.stopped():
+            copy.copy_of(pg)
+            (copy.data / "standby.signal").touch()
         copy.start()
         yield copy
     finally:

@@ -6,16 +6,20 @@ allow a multiple of it, print what it took, and the run's summary lists it.
 import os
 import time
 
-IS_SLOW = any(os.environ.get(name, "") not in ("", "0", "no")
-              for name in ("LK_SLOW", "LK_SANITIZERS"))
+def _is_said(name):
+    return os.environ.get(name, "") not in ("", "0", "no")
+
+
+SANITIZED = _is_said("LK_SANITIZERS")	# its memory says nothing
+IS_SLOW = SANITIZED or _is_said("LK_SLOW")
 FACTOR = 20 if IS_SLOW else 10
 
-TOOK = []	# (what, milliseconds, limit in milliseconds)
+TOOK = []	# (what, how much, what is promised, unit)
 
 
-def note(what, took_ms, limit_ms):
-    TOOK.append((what, took_ms, limit_ms))
-    print(f"{what}: {took_ms:.1f} ms (limit {limit_ms:g} ms x {FACTOR})")
+def note(what, took, promised, unit="ms"):
+    TOOK.append((what, took, promised, unit))
+    print(f"{what}: {took:.1f} {unit} (promised: {promised:g} {unit})")
 
 
 class within:

@@ -109,6 +109,16 @@ a_tagged_reply_names_its_tag(void **state)
 	    "@t1:\n(integer) 5\n");
 }
 
+static void
+a_message_is_a_line(void **state)
+{
+	(void)state;
+	CHECK(print_wide, ">3\r\n$7\r\nmessage\r\n$1\r\na\r\n$4\r\nx\n\"y"
+	    "\r\n", "message \"a\" \"x\\n\\\"y\"\n");
+	CHECK(lk_print_json, ">3\r\n$11\r\nunsubscribe\r\n_\r\n:0\r\n",
+	    "[\"unsubscribe\",null,0]");
+}
+
 /* Colours, titles and cursor movements from a database stay text. */
 static void
 no_text_reaches_the_terminal_as_control(void **state)
@@ -153,6 +163,22 @@ a_lockwait_is_one_sentence(void **state)
 	    "closing {\"in_ms\":5}");
 }
 
+static void
+a_blocking_is_one_sentence(void **state)
+{
+	(void)state;
+	CHECK(lk_print_push, ">2\r\n+blocking\r\n%6\r\n"
+	    "+tx\r\n:3\r\n+task\r\n$1\r\nA\r\n+waiting_ms\r\n:512\r\n"
+	    "+object\r\n$7\r\nrow (1)\r\n+waiters\r\n:10\r\n"
+	    "+waiter\r\n%4\r\n+pid\r\n:17\r\n+task\r\n$1\r\nB\r\n"
+	    "+client\r\n$8\r\nclient x\r\n+doing\r\n$4\r\nCALL\r\n",
+	    "blocking: transaction #3 of task A keeps 10 waiting, longest "
+	    "task B of client x, 512 ms for row (1), doing: CALL");
+	CHECK(lk_print_push, ">2\r\n+blocking\r\n%3\r\n"
+	    "+tx\r\n:3\r\n+task\r\n_\r\n+waiters\r\n:1\r\n",
+	    "blocking: transaction #3 keeps 1 waiting");
+}
+
 int
 main(void)
 {
@@ -163,9 +189,11 @@ main(void)
 		cmocka_unit_test(rows_of_different_columns_are_a_list),
 		cmocka_unit_test(a_map_is_a_list_of_pairs),
 		cmocka_unit_test(a_tagged_reply_names_its_tag),
+		cmocka_unit_test(a_message_is_a_line),
 		cmocka_unit_test(no_text_reaches_the_terminal_as_control),
 		cmocka_unit_test(json_is_json),
 		cmocka_unit_test(a_lockwait_is_one_sentence),
+		cmocka_unit_test(a_blocking_is_one_sentence),
 	};
 
 	lk_text_init();

@@ -162,6 +162,27 @@ pushes_are_told_apart(void **state)
 }
 
 static void
+confirmations_are_replies_and_messages_are_not(void **state)
+{
+	struct world *w = *state;
+
+	lk_client_set_push(w->client, remember_push, w);
+	answer(w, ">3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n"
+	    ">3\r\n$7\r\nmessage\r\n$1\r\na\r\n$1\r\nx\r\n"
+	    ">3\r\n$11\r\nunsubscribe\r\n_\r\n:0\r\n");
+	assert_int_equal(read_reply(w), 0);
+	assert_int_equal(w->reply.type, LK_VALUE_PUSH);
+	assert_string_equal(w->reply.items[0].text, "subscribe");
+	lk_value_fini(&w->reply);
+	assert_int_equal(w->n_pushes, 0);
+	assert_int_equal(read_reply(w), 0);
+	assert_string_equal(w->reply.items[0].text, "unsubscribe");
+	lk_value_fini(&w->reply);
+	assert_int_equal(w->n_pushes, 1);
+	assert_string_equal(w->pushed, "message");
+}
+
+static void
 a_wait_that_times_out_can_go_on(void **state)
 {
 	struct world *w = *state;
@@ -260,6 +281,7 @@ main(void)
 		WITH_DAEMON(a_call_sends_and_reads),
 		WITH_DAEMON(replies_come_one_by_one),
 		WITH_DAEMON(pushes_are_told_apart),
+		WITH_DAEMON(confirmations_are_replies_and_messages_are_not),
 		WITH_DAEMON(a_wait_that_times_out_can_go_on),
 		WITH_DAEMON(the_end_of_the_connection_is_an_error),
 		WITH_DAEMON(bytes_that_are_no_resp_are_an_error),

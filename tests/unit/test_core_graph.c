@@ -510,6 +510,20 @@ hard_residue_is_found_without_the_soft_one(void **state)
 	assert_true(lk_graph_is_stuck(&graph, c));
 }
 
+static void
+an_edge_is_soft_when_no_other_is_hard(void **state)
+{
+	uint32_t a = and_node(), b = and_node(), c = and_node();
+
+	(void)state;
+	soft_edge(a, b);
+	soft_edge(a, c);
+	edge(a, c);
+	assert_true(lk_graph_is_soft(&graph, a, b));
+	assert_false(lk_graph_is_soft(&graph, a, c));
+	assert_false(lk_graph_is_soft(&graph, b, a));
+}
+
 /* The shorter way is soft: it is taken only when it was counted. */
 static void
 cycle_follows_counted_edges_only(void **state)
@@ -1116,6 +1130,7 @@ main(void)
 		CASE(await_any_of_two_that_never_end_is_stuck),
 		CASE(soft_edges_are_as_if_absent_until_counted),
 		CASE(hard_residue_is_found_without_the_soft_one),
+		CASE(an_edge_is_soft_when_no_other_is_hard),
 		CASE(cycle_follows_counted_edges_only),
 		CASE(or_node_with_only_soft_edges_is_stuck_until_they_count),
 		CASE(who_merely_waits_for_a_residue_has_no_cycle),

@@ -46,12 +46,32 @@ in_100(uint32_t percent)
 
 /* ---- clients ---- */
 
+/* As a subscriber is told it: a kind and what follows. */
+static bool
+is_said(const struct lk_value *value, const char *kind)
+{
+	return (value->type == LK_VALUE_PUSH || value->type == LK_VALUE_ARRAY) &&
+	    value->n_items >= 3 && value->items[0].type == LK_VALUE_BULK &&
+	    strcmp(value->items[0].text, kind) == 0;
+}
+
+/* A confirmation is the reply when the request had no tag: as to channels whose
+ * names begin with u. */
+static bool
+is_reply(const struct lk_value *value)
+{
+	if (is_said(value, "subscribe") || is_said(value, "unsubscribe"))
+		return value->items[1].text[0] == 'u';
+	return value->type != LK_VALUE_PUSH && !is_said(value, "message") &&
+	    !is_said(value, "pmessage");
+}
+
 static void
 count_reply(struct player *player, const struct lk_value *value)
 {
 	const struct lk_value *body = value;
 
-	if (value->type == LK_VALUE_PUSH)
+	if (!is_reply(value))
 		return;
 	player->n_got++;
 	if (value->type == LK_VALUE_ARRAY && value->n_items == 3 &&
@@ -102,6 +122,12 @@ put(struct words *words, const char *fmt, ...)
 	vsnprintf(text, 64, fmt, ap);
 	va_end(ap);
 	words->args[words->n++] = (struct lk_arg){ text, strlen(text) };
+}
+
+static bool
+has_tag(const struct words *words)
+{
+	return words->n > 0 && words->texts[0][0] == '@';
 }
 
 /* The statement's text names its task, so that the invariant can be seen. */
@@ -180,10 +206,77 @@ put_show(struct words *words)
 {
 	static const char *const what[] = { "clients", "tasks",
 	    "transactions", "workers", "waits", "deadlocks", "stats",
-	    "error" };
+	    "error", "config", "unit" };
 
 	put(words, "SHOW");
-	put(words, "%s", what[below(8)]);
+	put(words, "%s", what[below(10)]);
+}
+
+/* Mostly what a task sends between MULTI and EXEC, and in that order. */
+static void
+put_unit(struct words *words, const char *task)
+{
+	uint32_t dice = below(100);
+
+	if (dice < 25) {
+		put(words, "MULTI");
+		put(words, "RETRY");
+		put(words, "%u", below(3));
+	} else if (dice < 30) {
+		put(words, "UNIT");
+	} else if (dice < 55) {
+		put(words, "MUST");
+		put(words, "SQL");
+		put(words, "select %s", task);
+	} else if (dice < 95) {
+		put(words, "EXEC");
+	} else {
+		put(words, "DISCARD");
+	}
+}
+
+/* What RELOAD is to find: another pool, other timeouts; or a wrong file. */
+static void
+write_config(void)
+{
+	static struct lk_config_database databases[1];
+	static struct lk_config config;
+
+	world.next_config = NULL;
+	if (in_100(2))
+		return;
+	databases[0] = world.databases[0];
+	databases[0].workers_min = below(3);
+	databases[0].workers_max = 1 + databases[0].workers_min + below(2);
+	databases[0].workers_reserve = below(3);
+	config = world.config;
+	config.databases = databases;
+	config.timeout_idle_tx_us = in_100(30) ? 50 * LK_US_PER_MS : 0;
+	config.timeout_idle_holder_us = in_100(30) ? 30 * LK_US_PER_MS : 0;
+	/* Not for ever: what holds the last slot may be nobody's to end. */
+	config.timeout_queue_us = (in_100(30) ? 40 : 30000) * LK_US_PER_MS;
+	world.next_config = &config;
+}
+
+static void
+put_subscribe(struct words *words)
+{
+	put(words, "%s", in_100(60) ? "SUBSCRIBE" : "UNSUBSCRIBE");
+	put(words, "%c%u", has_tag(words) ? 't' : 'u', below(3));
+}
+
+static void
+put_admin(struct words *words, struct player *player)
+{
+	const char *handle = player->handles[below(N_HANDLES)];
+
+	if (in_100(50)) {
+		put(words, "KILL");
+		put(words, "%s", handle[0] != '\0' ? handle + 1 : "1");
+		return;
+	}
+	write_config();
+	put(words, "RELOAD");
 }
 
 static void
@@ -206,7 +299,11 @@ send_something(struct player *player)
 
 	lk_assert_loop();
 	put_envelope(&words, player, task);
-	if (dice < 45) {
+	if (dice < 4) {
+		put_subscribe(&words);
+	} else if (dice < 15) {
+		put_unit(&words, task);
+	} else if (dice < 45) {
 		put(&words, "SQL");
 		put(&words, "select %s", task);
 	} else if (dice < 58) {
@@ -222,6 +319,8 @@ send_something(struct player *player)
 		put_await(&words, player);
 	} else if (dice < 91) {
 		put_give(&words, player);
+	} else if (dice < 93) {
+		put_admin(&words, player);
 	} else if (dice < 96) {
 		put_show(&words);
 	} else if (dice < 97) {
@@ -243,6 +342,7 @@ arrive(struct player *player)
 
 	lk_assert_loop();
 	*player = (struct player){ .serial = ++n_arrived };
+	world.uid = in_100(30) ? 0 : 1;
 	connect_as(&player->conn, (pid_t)(10 + below(2)));
 	if (in_100(70))
 		return;
@@ -275,14 +375,16 @@ end_job(uint32_t w)
 {
 	uint32_t dice = below(100);
 	struct lk_job *job = world.workers[w].job;
-	struct lk_item *item = &job->items[0];
+	struct lk_item *item = &job->items[below((uint32_t)job->n_items)];
+	size_t i;
 
 	if (dice < 8) {
 		lose(w, dice < 4 ? LK_ITEM_LOST : LK_ITEM_UNSENT);
 		return;
 	}
 	job->after = job->in_tx ? LK_XACT_OPEN : LK_XACT_IDLE;
-	if (dice < 30 && strcmp(item->sql, "ROLLBACK") != 0) {
+	if (dice < 30 && (item->sql == NULL ||
+	    strcmp(item->sql, "ROLLBACK") != 0)) {
 		item->outcome = LK_ITEM_FAILED;
 		lk_error_set(&item->error, dice < 14 ? LK_ERR_DEADLOCK :
 		    LK_ERR_PG, "no");
@@ -290,7 +392,9 @@ end_job(uint32_t w)
 		    dice < 24 ? "57014" : "23505");
 		job->after = job->in_tx ? LK_XACT_ERROR : LK_XACT_IDLE;
 	} else {
-		item->outcome = LK_ITEM_DONE;
+		item = &job->items[job->n_items - 1];
+		for (i = 0; i < job->n_items; i++)
+			job->items[i].outcome = LK_ITEM_DONE;
 		snprintf(item->tag, sizeof(item->tag), "%s",
 		    dice < 40 && strcmp(item->sql, "COMMIT") == 0 ?
 		    "ROLLBACK" : item->sql);
@@ -318,6 +422,43 @@ move_worker(uint32_t w)
 		post_ready(w);
 	else if (in_100(10))
 		go_down(w);
+}
+
+static void
+answer_listener(void)
+{
+	struct fake_listener *fake = &world.listeners[0];
+	struct lk_listen *asked = fake->asked;
+	size_t i;
+
+	for (i = 0; i < asked->n_items; i++) {
+		if (in_100(10))
+			lk_error_set(&asked->items[i].error, LK_ERR_PG, "no");
+	}
+	fake->asked = NULL;
+	deliver(&asked->msg, LK_MSG_LISTEN, LISTENER_BIT);
+}
+
+static void
+move_listener(void)
+{
+	struct fake_listener *fake = &world.listeners[0];
+	char name[] = "t0";
+
+	if (!fake->is_started)
+		return;
+	name[0] = in_100(50) ? 't' : 'u';
+	name[1] = (char)('0' + below(3));
+	if (fake->is_stopping)
+		end_listener(0);
+	else if (!fake->is_up && in_100(80))
+		listener_up(0);
+	else if (!fake->is_up || in_100(10))
+		listener_down(0);
+	else if (fake->asked != NULL && in_100(70))
+		answer_listener();
+	else
+		hear(0, name, "hello");
 }
 
 static void
@@ -384,7 +525,8 @@ check_tasks(void)
 				continue;
 			a = world.workers[i].job->items[0].sql;
 			b = world.workers[k].job->items[0].sql;
-			assert_false(strncmp(a, "select ", 7) == 0 &&
+			assert_false(a != NULL && b != NULL &&
+			    strncmp(a, "select ", 7) == 0 &&
 			    a[7] != '?' && strcmp(a, b) == 0);
 		}
 	}
@@ -396,6 +538,7 @@ step(void)
 	struct player *player = &players[below(N_CLIENTS)];
 	uint32_t dice = below(100);
 
+	lk_assert_loop();
 	if (player->conn.client == NULL) {
 		vanish(&player->conn);
 		arrive(player);
@@ -403,6 +546,12 @@ step(void)
 		send_something(player);
 	} else if (dice < 48) {
 		vanish(&player->conn);
+	} else if (dice < 49) {
+		lk_core_client_pause(player->conn.client, in_100(50));
+	} else if (dice < 50) {
+		player->conn.stalled_us = in_100(50) ? LK_US_PER_S : 0;
+	} else if (dice < 53) {
+		move_listener();
 	} else if (dice < 78) {
 		move_worker(below(MAX_WORKERS));
 	} else if (dice < 86) {
@@ -445,11 +594,17 @@ settle(void)
 {
 	uint32_t i, w;
 
+	lk_assert_loop();
 	world.drain = NULL;
+	for (i = 0; i < N_CLIENTS; i++) {
+		if (players[i].conn.client != NULL)
+			lk_core_client_pause(players[i].conn.client, false);
+	}
 	for (i = 0; !has_settled(); i++) {
 		assert_true(i < MAX_SETTLING);
 		for (w = 0; w < MAX_WORKERS; w++)
 			move_worker(w);
+		move_listener();
 		answer_one_cancel();
 		answer_look();
 		let_time_pass(20);
@@ -457,15 +612,41 @@ settle(void)
 	}
 }
 
+/* What is open goes on while the daemon drains, and then nothing is. */
+static void
+drain_all(void)
+{
+	uint32_t i, n = below(40);
+
+	lk_assert_loop();
+	lk_core_drain(world.core, 1 + below(100) * LK_US_PER_MS);
+	for (i = 0; i < n; i++) {
+		step();
+		check();
+	}
+	lk_core_drain(world.core, 0);
+	settle();
+	assert_true(lk_core_is_drained(world.core));
+}
+
 static void
 play(void)
 {
+	uint32_t n_max;
 	size_t i;
 
 	rng = seed;
 	n_arrived = 0;
-	begin_world(below(3), 1 + below(3) + 2);
+	n_max = 1 + below(5);
+	begin_world(below(n_max < 3 ? n_max : 3), n_max);
+	world.databases[0].workers_reserve = below(3);
 	world.config.timeout_lock_us = 0;
+	if (in_100(50))
+		world.config.limit_output_bytes = 20;
+	if (in_100(50))
+		world.config.timeout_idle_holder_us = 20 * LK_US_PER_MS;
+	if (in_100(50))
+		world.config.deadlock_notify_us = 10 * LK_US_PER_MS;
 	world.drain = drain_randomly;
 	for (i = 0; i < N_CLIENTS; i++)
 		arrive(&players[i]);
@@ -473,8 +654,11 @@ play(void)
 		step();
 		check();
 	}
-	if (in_100(70))
+	if (in_100(30)) {
+		drain_all();
+	} else if (in_100(70)) {
 		settle();
+	}
 	for (i = 0; i < N_CLIENTS; i++)
 		vanish(&players[i].conn);
 	if (in_100(70))

@@ -38,6 +38,31 @@ set_up_2(void **state)
 }
 
 static int
+set_up_3(void **state)
+{
+	(void)state;
+	return set_up(3, 3);
+}
+
+static int
+set_up_4(void **state)
+{
+	(void)state;
+	return set_up(4, 4);
+}
+
+/* Two databases on a server each. */
+static int
+set_up_far(void **state)
+{
+	(void)state;
+	begin_wide_world(2, 2, 2);
+	connect_as(&alice, 10);
+	connect_as(&bob, 20);
+	return 0;
+}
+
+static int
 tear_down(void **state)
 {
 	(void)state;
@@ -218,6 +243,41 @@ commit_overtakes_the_waiters(void **state)
 	finish(waiter, "UPDATE 2");
 	finish(holder, "UPDATE 3");
 	expect(&alice, "+UPDATE 2\r\n+UPDATE 3\r\n+COMMIT\r\n");
+}
+
+/*
+ * The next reply is that of a request which joined its transaction late, behind
+ * a younger one: that one is not held back however much waits for the reply.
+ */
+static void
+what_the_next_reply_waits_for_is_not_held_back(void **state)
+{
+	char tx[32], other[32];
+	uint32_t w;
+
+	(void)state;
+	world.config.limit_output_bytes = 20;
+	begin(&alice, "%o", "SHARED", other);
+	SAY(&alice, "BEGIN", "HERE");
+	snprintf(tx, sizeof(tx), "#%s", lk_buf_cstr(&alice.got) + 1);
+	tx[strcspn(tx, "\r")] = '\0';
+	lk_buf_truncate(&alice.got, 0);
+	SAY(&alice, other, "SQL", "select 1");
+	w = runs("select 1");
+	SAY(&alice, "SQL", "select 3");
+	SAY(&alice, "@p", "%b", tx, "SQL", "select 2");
+	finish(w, "1");
+	expect(&alice, "+1\r\n");
+	SAY(&alice, "PING");
+	SAY(&alice, "PING");
+	SAY(&alice, "PING");
+	SAY(&alice, "@r", other, "ROLLBACK");
+	finish(w, "ROLLBACK");
+	finish(runs("select 2"), "2");
+	finish(runs("select 3"), "3");
+	expect(&alice, "*3\r\n+reply\r\n$1\r\nr\r\n+ROLLBACK\r\n"
+	    "*3\r\n+reply\r\n$1\r\np\r\n+2\r\n"
+	    "+3\r\n+PONG\r\n+PONG\r\n+PONG\r\n");
 }
 
 /* ---- BEGIN is lazy ---- */
@@ -538,6 +598,26 @@ a_cancel_is_repeated_until_the_result_is_there(void **state)
 	die_by_cancel(w);
 }
 
+/* The watcher hangs with the cancel, as the server does. */
+static void
+a_session_that_cannot_be_ended_is_left(void **state)
+{
+	uint32_t w;
+
+	(void)state;
+	SAY(&bob, "@x", "SQL", "select 2");
+	w = runs("select 2");
+	SAY(&bob, "CANCEL", "x");
+	pass_ms(3900);
+	assert_int_equal(world.n_cancels, 1);
+	assert_int_equal(world.n_direct_cancels, 0);
+	pass_ms(200);
+	assert_true(world.n_direct_cancels > 0);
+	assert_true(world.cancels[world.n_cancels - 1]->terminate);
+	lose(w, LK_ITEM_LOST);
+	answer_cancels(true);
+}
+
 /* ---- clients that vanish ---- */
 
 /* Nothing of bob's is left: alice gets the only slot. */
@@ -838,6 +918,75 @@ a_new_session_waits_for_the_old_ones_cancel(void **state)
 	lk_buf_truncate(&bob.got, 0);
 }
 
+/* ---- statements that are run again ---- */
+
+/* Its result was on its way when its cancel was asked for. */
+static void
+a_statement_that_is_faster_than_its_parking_is_done(void **state)
+{
+	uint32_t holder, waiter;
+	char tx[32];
+
+	(void)state;
+	begin(&bob, "%b", NULL, tx);
+	SAY(&bob, "%b", tx, "SQL", "UPDATE r");
+	holder = runs("UPDATE r");
+	finish(holder, "UPDATE 1");
+	expect(&bob, "+UPDATE 1\r\n");
+	SAY(&alice, "SQL", "UPDATE r again");
+	SAY(&alice, "%c", "SQL", "select 1");
+	waiter = runs("UPDATE r again");
+	pass_until_look(20);
+	answer_look_with_wait(waiter, holder, 15 * LK_US_PER_MS);
+	assert_int_equal(world.n_cancels, 1);
+	finish(waiter, "UPDATE 1");
+	expect(&alice, "+UPDATE 1\r\n");
+	answer_cancels(true);
+	finish(runs("select 1"), "1");
+	SAY(&bob, "%b", tx, "COMMIT");
+	finish(holder, "COMMIT");
+	expect(&alice, "+1\r\n");
+	expect(&bob, "+COMMIT\r\n");
+}
+
+/*
+ * The one that watches another program's session for others: when that comes
+ * to wait for somebody who needs its slot, it goes as well.
+ */
+static void
+a_sentinel_gives_its_slot_when_that_ends_a_deadlock(void **state)
+{
+	uint32_t holder, sentinel;
+	char tx[32];
+
+	(void)state;
+	begin(&bob, "%b", NULL, tx);
+	SAY(&bob, "%b", tx, "SQL", "update s");
+	holder = runs("update s");
+	finish(holder, "UPDATE 1");
+	SAY(&alice, "SQL", "UPDATE r");
+	sentinel = runs("UPDATE r");
+	pass_until_look(20);
+	add_wait(world.workers[sentinel].pid, 77, 15 * LK_US_PER_MS);
+	answer_look();
+	assert_int_equal(world.n_cancels, 0);
+	lk_buf_truncate(&bob.got, 0);
+	SAY(&bob, "%b", "SQL", "select 1");
+	pass_until_look(300);
+	add_wait(77, world.workers[holder].pid, 15 * LK_US_PER_MS);
+	add_wait(world.workers[sentinel].pid, 77, 270 * LK_US_PER_MS);
+	answer_look();
+	assert_int_equal(world.n_cancels, 1);
+	answer_cancels(true);
+	die_by_cancel(sentinel);
+	finish(runs("select 1"), "1");
+	SAY(&bob, "%b", tx, "COMMIT");
+	finish(holder, "COMMIT");
+	expect(&bob, "+1\r\n+COMMIT\r\n");
+	finish(runs("UPDATE r"), "UPDATE 1");
+	expect(&alice, "+UPDATE 1\r\n");
+}
+
 /* ---- the essay's deadlock ---- */
 
 /*
@@ -979,6 +1128,70 @@ what_is_younger_than_the_look_is_alive(void **state)
 	expect_error(&bob, "DEADLOCK", "accounts");
 }
 
+/*
+ * alice's transaction holds the row and its task awaits x, which carol, on the
+ * thread that bob blocks, was the first to name.
+ */
+static void
+await_a_task_that_the_threads_own_named_first(struct fake_conn *carol,
+    uint32_t *holder_out, uint32_t *waiter_out)
+{
+	char tx[32];
+
+	vanish(&bob);
+	connect_as(&bob, 10);
+	connect_as(carol, 10);
+	SAY(&alice, "HELLO", "2", "GROUP", "g");
+	SAY(&bob, "HELLO", "2", "MODE", "blocking", "THREAD", "t1");
+	SAY(carol, "HELLO", "2", "THREAD", "t1", "GROUP", "g");
+	SAY(carol, "AWAIT", "c", "x");
+	lk_buf_truncate(&alice.got, 0);
+	begin(&alice, "%a", NULL, tx);
+	SAY(&alice, "%a", tx, "SQL", "update r");
+	*holder_out = runs("update r");
+	finish(*holder_out, "UPDATE 1");
+	SAY(&alice, "AWAIT", "a", "x");
+	SAY(&bob, "SQL", "update r again");
+	*waiter_out = runs("update r again");
+	pass_until_look(20);
+	lk_buf_truncate(&bob.got, 0);
+	lk_buf_truncate(&carol->got, 0);
+}
+
+static void
+look_again(uint32_t waiter, uint32_t holder, size_t n_cancels)
+{
+	pass_until_look(300);
+	answer_look_with_wait(waiter, holder, 270 * LK_US_PER_MS);
+	assert_int_equal(world.n_cancels, n_cancels);
+}
+
+/*
+ * x may live anywhere, until a request of its own says where; and when it has
+ * nothing open, it may be over.
+ */
+static void
+an_awaited_task_is_on_its_thread_while_it_is_under_way(void **state)
+{
+	uint32_t holder, waiter;
+	struct fake_conn carol;
+
+	(void)state;
+	await_a_task_that_the_threads_own_named_first(&carol, &holder,
+	    &waiter);
+	answer_look_with_wait(waiter, holder, 15 * LK_US_PER_MS);
+	assert_int_equal(world.n_cancels, 0);
+	SAY(&carol, "%x", "SQL", "select 1");
+	finish(runs("select 1"), "1");
+	look_again(waiter, holder, 0);
+	SAY(&carol, "%x", "BEGIN");
+	look_again(waiter, holder, 1);
+	answer_cancels(true);
+	die_by_cancel(waiter);
+	expect_error(&bob, "DEADLOCK", "accounts");
+	vanish(&carol);
+}
+
 static void
 in_mode_report_nobody_is_failed(void **state)
 {
@@ -1006,6 +1219,61 @@ a_victim_that_got_its_lock_goes_on(void **state)
 	answer_cancels(false);
 	finish(waiter, "UPDATE 1");
 	expect(&bob, "+UPDATE 1\r\n");
+}
+
+/* The cancel for that wait comes too late for it, but the client's does not. */
+static void
+a_client_cancels_what_got_its_lock_after_the_lock_timeout(void **state)
+{
+	uint32_t holder, waiter;
+
+	(void)state;
+	SAY(&alice, "%a", "SQL", "update r");
+	holder = runs("update r");
+	SAY(&bob, "@t", "?1", "SQL", "update r again");
+	waiter = runs("update r again");
+	pass_until_look(20);
+	answer_look_with_wait(waiter, holder, 15 * LK_US_PER_MS);
+	assert_int_equal(world.n_cancels, 1);
+	assert_string_equal(world.cancels[0]->vxid, "3/14");
+	SAY(&bob, "CANCEL", "t");
+	expect(&bob, ":1\r\n");
+	assert_int_equal(world.n_cancels, 2);
+	assert_string_equal(world.cancels[1]->vxid, "");
+	answer_cancels(false);
+	pass_ms(60);
+	assert_int_equal(world.n_cancels, 1);
+	answer_cancels(true);
+	die_by_cancel(waiter);
+	lk_buf_consume(&bob.got, strlen("*3\r\n+reply\r\n$1\r\nt\r\n"));
+	expect_error(&bob, "CANCELED", "CANCEL");
+	finish(holder, "UPDATE 1");
+	expect(&alice, "+UPDATE 1\r\n");
+}
+
+/* What it waits for is no longer of interest: it is to end. */
+static void
+a_gone_clients_statement_is_cancelled_whatever_it_waits_for(void **state)
+{
+	uint32_t holder, waiter;
+
+	(void)state;
+	SAY(&alice, "%a", "SQL", "update r");
+	holder = runs("update r");
+	SAY(&bob, "?1", "SQL", "update r again");
+	waiter = runs("update r again");
+	pass_until_look(20);
+	vanish(&bob);
+	assert_int_equal(world.n_cancels, 1);
+	answer_look_with_wait(waiter, holder, 15 * LK_US_PER_MS);
+	assert_int_equal(world.n_cancels, 1);
+	answer_cancels(true);
+	pass_ms(60);
+	assert_int_equal(world.n_cancels, 1);
+	assert_string_equal(world.cancels[0]->vxid, "");
+	answer_cancels(true);
+	die_by_cancel(waiter);
+	finish(holder, "UPDATE 1");
 }
 
 /* The same, but the client has not said that it blocks. */
@@ -1059,6 +1327,1011 @@ a_lock_wait_that_is_too_long_is_a_locktimeout(void **state)
 	expect_error(&bob, "LOCKTIMEOUT", tx);
 }
 
+/*
+ * x waits behind bob's statement for alice's row, and alice's task awaits x.
+ * bob's session ends while a look is out that still saw it wait.
+ */
+static void
+a_session_that_has_ended_since_the_look_holds_up_nobody(void **state)
+{
+	char tx[32];
+	uint32_t holder, first, second;
+	int pid;
+
+	(void)state;
+	begin(&alice, "%a", NULL, tx);
+	SAY(&alice, "%a", tx, "SQL", "update r");
+	holder = runs("update r");
+	finish(holder, "UPDATE 1");
+	SAY(&bob, "SQL", "select r for update");
+	first = runs("select r for update");
+	pid = world.workers[first].pid;
+	SAY(&alice, "@x", "%x", "SQL", "update r again");
+	second = runs("update r again");
+	SAY(&alice, "AWAIT", "a", "x");
+	pass_until_look(20);
+	lose(first, LK_ITEM_LOST);
+	add_wait(pid, world.workers[holder].pid, 15 * LK_US_PER_MS);
+	add_wait(world.workers[second].pid, pid, 15 * LK_US_PER_MS);
+	answer_look();
+	assert_int_equal(world.n_cancels, 0);
+}
+
+/* ---- a deadlock over two servers ---- */
+
+/* Workers: whose transaction has the row, and whose statement wants it. */
+static struct {
+	uint32_t main_holder, main_waiter, far_holder, far_waiter;
+	char	 tx[32];	/* alice's, on main */
+} cross;
+
+/*
+ * alice's task a has a row on main and awaits x, which wants bob's on far.
+ * bob's task b has a row on far.
+ */
+static void
+cross_half(void)
+{
+	begin(&alice, "%a", NULL, cross.tx);
+	SAY(&alice, "%a", cross.tx, "SQL", "main r");
+	cross.main_holder = runs("main r");
+	finish(cross.main_holder, "UPDATE 1");
+	SAY(&bob, "%b", "/far", "BEGIN", "HERE");
+	SAY(&bob, "%b", "SQL", "far r");
+	cross.far_holder = runs("far r");
+	finish(cross.far_holder, "UPDATE 1");
+	SAY(&alice, "@x", "%x", "/far", "SQL", "far r again");
+	cross.far_waiter = runs("far r again");
+	SAY(&alice, "AWAIT", "a", "x");
+	lk_buf_truncate(&alice.got, 0);
+	lk_buf_truncate(&bob.got, 0);
+}
+
+/* And wants alice's on main. */
+static void
+cross_whole(void)
+{
+	SAY(&bob, "@b", "%b", "/main", "SQL", "main r again");
+	cross.main_waiter = runs("main r again");
+}
+
+static void
+answer_look_as_crossed(void)
+{
+	answer_look_with_wait(cross.main_waiter, cross.main_holder,
+	    15 * LK_US_PER_MS);
+}
+
+/* The wait that has begun in that second. */
+static void
+answer_far_look_since(char second)
+{
+	struct lk_wait *wait = add_wait_to(world.far_look,
+	    world.workers[cross.far_waiter].pid,
+	    world.workers[cross.far_holder].pid, 15 * LK_US_PER_MS);
+
+	wait->waitstart[strlen("2026-01-01 00:00:0")] = second;
+	answer_far_look();
+}
+
+/* Far is read, main is, and far is asked once more. */
+static void
+cross_and_read(void)
+{
+	cross_half();
+	pass_until_far_look(20);
+	answer_far_look_since('1');
+	cross_whole();
+	pass_until_look(20);
+	assert_null(world.far_look);
+	answer_look_as_crossed();
+	assert_int_equal(world.n_cancels, 0);
+	assert_null(world.look);
+	assert_non_null(world.far_look);
+}
+
+/* Of the two statements bob's goes: both cost nothing, and it is younger. */
+static void
+expect_bob_fails(void)
+{
+	assert_int_equal(world.n_cancels, 1);
+	assert_int_equal(world.cancels[0]->backend_pid,
+	    world.workers[cross.main_waiter].pid);
+	answer_cancels(true);
+	die_by_cancel(cross.main_waiter);
+	lk_buf_consume(&bob.got, strlen("*3\r\n+reply\r\n$1\r\nb\r\n"));
+	expect_error(&bob, "DEADLOCK", cross.tx);
+}
+
+static void
+a_cycle_over_two_servers_is_read_again_and_ended(void **state)
+{
+	(void)state;
+	cross_and_read();
+	answer_far_look_since('1');
+	expect_bob_fails();
+}
+
+/* Asked at once, neither look is known to have come before the other. */
+static void
+looks_of_two_servers_at_once_prove_nothing(void **state)
+{
+	(void)state;
+	cross_half();
+	cross_whole();
+	pass_until_look(20);
+	assert_non_null(world.far_look);
+	answer_far_look_since('1');
+	answer_look_as_crossed();
+	assert_int_equal(world.n_cancels, 0);
+	assert_true((world.look == NULL) != (world.far_look == NULL));
+	if (world.far_look != NULL) {
+		answer_far_look_since('1');
+		assert_int_equal(world.n_cancels, 0);
+		answer_look_as_crossed();
+	} else {
+		answer_look_as_crossed();
+		assert_int_equal(world.n_cancels, 0);
+		answer_far_look_since('1');
+	}
+	expect_bob_fails();
+}
+
+/* Far's wait was over for a while: perhaps just when main's was there. */
+static void
+a_wait_that_began_anew_proves_nothing(void **state)
+{
+	(void)state;
+	cross_and_read();
+	answer_far_look_since('2');
+	assert_int_equal(world.n_cancels, 0);
+	answer_look();		/* bob does not wait any more */
+	assert_int_equal(world.n_cancels, 0);
+	assert_null(world.far_look);
+}
+
+/* But if main's is still there now, it is with the new one. */
+static void
+a_wait_that_began_anew_may_be_a_deadlock_as_well(void **state)
+{
+	(void)state;
+	cross_and_read();
+	answer_far_look_since('2');
+	answer_look_as_crossed();
+	expect_bob_fails();
+}
+
+/* Reads that confirm nothing end, until there is a cause for another. */
+static void
+waits_that_come_and_go_are_not_read_for_ever(void **state)
+{
+	char second;
+
+	(void)state;
+	cross_and_read();
+	for (second = '2'; second < '9' && (world.far_look != NULL ||
+	    world.look != NULL); second++) {
+		if (world.far_look != NULL)
+			answer_far_look_since(second);
+		if (world.look != NULL) {
+			add_wait(world.workers[cross.main_waiter].pid,
+			    world.workers[cross.main_holder].pid, 0);
+			world.look->waits[0].waitstart[18] = second;
+			answer_look();
+		}
+	}
+	assert_true(second <= '4');
+	assert_int_equal(world.n_cancels, 0);
+}
+
+/* A server that cannot be seen holds nobody, until it is seen again. */
+static void
+a_server_that_goes_blind_proves_nothing(void **state)
+{
+	(void)state;
+	cross_and_read();
+	lk_error_set(&world.far_look->error, LK_ERR_CONNLOST, "it is gone");
+	world.far_look->failed = true;
+	answer_far_look();
+	assert_int_equal(world.n_cancels, 0);
+	pass_until_look(300);
+	answer_look_as_crossed();
+	assert_int_equal(world.n_cancels, 0);
+	assert_null(world.look);
+	pass_until_far_look(1100);
+	answer_far_look_since('1');
+	answer_look_as_crossed();	/* asked before far's answer */
+	assert_int_equal(world.n_cancels, 0);
+	answer_look_as_crossed();
+	expect_bob_fails();
+}
+
+static bool
+find_the_far_ones_commit(struct fake_conn *conn)
+{
+	if (conn == &alice)
+		SAY(&alice, "%a", cross.tx, "COMMIT");
+	return true;
+}
+
+static void
+an_unread_commit_prevents_the_verdict_over_servers(void **state)
+{
+	(void)state;
+	cross_and_read();
+	world.drain = find_the_far_ones_commit;
+	answer_far_look_since('1');
+	world.drain = NULL;
+	assert_int_equal(world.n_cancels, 0);
+	finish(cross.main_holder, "COMMIT");
+	expect(&alice, "+COMMIT\r\n");
+}
+
+/* bob has sent it after main was asked: it need not have been there then. */
+static void
+what_is_younger_than_the_instant_is_alive_over_servers(void **state)
+{
+	(void)state;
+	cross_half();
+	pass_until_far_look(20);
+	answer_far_look_since('1');
+	cross_whole();
+	pass_until_look(20);
+	SAY(&alice, "AWAIT", "a");
+	SAY(&alice, "AWAIT", "a", "x");
+	answer_look_as_crossed();
+	answer_far_look_since('1');
+	assert_int_equal(world.n_cancels, 0);
+	answer_look_as_crossed();
+	expect_bob_fails();
+}
+
+/* ---- soft edges ---- */
+
+#define SOMEBODY	77	/* a session of another program */
+
+/* Pids: whose transaction has read t, who wants to alter it, who to read it. */
+static struct {
+	uint32_t holder_w, ddl_w, reader_w;
+	int	 holder, ddl, reader;
+	char	 tx[32];	/* alice's */
+} queue;
+
+static void
+queue_up(bool ddl_is_ours)
+{
+	begin(&alice, "%c1", NULL, queue.tx);
+	SAY(&alice, "%c1", queue.tx, "SQL", "select t");
+	queue.holder_w = runs("select t");
+	queue.holder = world.workers[queue.holder_w].pid;
+	finish(queue.holder_w, "1");
+	queue.ddl = SOMEBODY;
+	if (ddl_is_ours) {
+		SAY(&bob, "%d", "SQL", "alter t");
+		queue.ddl_w = runs("alter t");
+		queue.ddl = world.workers[queue.ddl_w].pid;
+	}
+	SAY(&alice, "@c2", "%c2", "SQL", "select t again");
+	queue.reader_w = runs("select t again");
+	queue.reader = world.workers[queue.reader_w].pid;
+	lk_buf_truncate(&alice.got, 0);
+}
+
+static void
+queue_up_and_await(bool ddl_is_ours)
+{
+	queue_up(ddl_is_ours);
+	SAY(&alice, "AWAIT", "c1", "c2");
+	expect(&alice, "+OK\r\n");
+}
+
+/* One waits only because another stands before it, as the server confirms. */
+static struct lk_wait *
+add_soft_wait(int waiter, int before, bool confirms)
+{
+	struct lk_wait *wait = add_wait_to(world.look, waiter, before, 0);
+	size_t i;
+
+	wait->blockers[0].is_soft = true;
+	for (i = 0; i < world.look->n_asked; i++)
+		wait->was_asked |= (int)world.look->asked[i] == waiter;
+	wait->blockers[0].is_confirmed = wait->was_asked && confirms;
+	return wait;
+}
+
+static void
+answer_look_with_queue(bool confirms)
+{
+	add_wait(queue.ddl, queue.holder, 0);
+	add_soft_wait(queue.reader, queue.ddl, confirms);
+	answer_look();
+}
+
+/* The first look; it is asked whether the edge is as it seems. */
+static void
+see_queue(void)
+{
+	pass_until_look(20);
+	assert_int_equal(world.look->n_asked, 0);
+	answer_look_with_queue(true);
+	assert_int_equal(world.n_cancels, 0);
+	assert_non_null(world.look);
+	assert_int_equal(world.look->n_asked, 1);
+	assert_int_equal(world.look->asked[0], queue.reader);
+}
+
+static void
+a_queue_that_is_confirmed_costs_who_is_in_the_way(void **state)
+{
+	(void)state;
+	queue_up_and_await(true);
+	see_queue();
+	answer_look_with_queue(true);
+	assert_int_equal(world.n_cancels, 1);
+	assert_int_equal(world.cancels[0]->backend_pid, queue.ddl);
+	answer_cancels(true);
+	die_by_cancel(queue.ddl_w);
+	expect_error(&bob, "DEADLOCK", "before them in the queue");
+	finish(queue.reader_w, "1");
+}
+
+static void
+a_queue_that_is_not_confirmed_is_none(void **state)
+{
+	(void)state;
+	queue_up_and_await(true);
+	see_queue();
+	answer_look_with_queue(false);
+	assert_int_equal(world.n_cancels, 0);
+	assert_null(world.look);
+	/* And once more with the next look. */
+	pass_until_look(300);
+	answer_look_with_queue(false);
+	assert_int_equal(world.look->n_asked, 1);
+	answer_look_with_queue(true);
+	assert_int_equal(world.n_cancels, 1);
+}
+
+/* The answer may have been about the wait before. */
+static void
+a_confirmed_wait_that_began_anew_proves_nothing(void **state)
+{
+	(void)state;
+	queue_up_and_await(true);
+	see_queue();
+	add_wait(queue.ddl, queue.holder, 0);
+	add_soft_wait(queue.reader, queue.ddl, true)->waitstart[18] = '1';
+	answer_look();
+	assert_int_equal(world.n_cancels, 0);
+	assert_null(world.look);
+}
+
+/* The holder's coroutine awaits nobody and can go on. */
+static void
+a_queue_behind_who_can_move_is_not_asked_about(void **state)
+{
+	(void)state;
+	queue_up(true);
+	pass_until_look(20);
+	answer_look_with_queue(true);
+	assert_int_equal(world.n_cancels, 0);
+	assert_null(world.look);
+}
+
+static void
+somebody_elses_ddl_is_not_touched(void **state)
+{
+	(void)state;
+	queue_up_and_await(false);
+	see_queue();
+	answer_look_with_queue(true);
+	assert_int_equal(world.n_cancels, 1);
+	assert_int_equal(world.cancels[0]->backend_pid, queue.reader);
+}
+
+static bool
+find_c1s_commit(struct fake_conn *conn)
+{
+	if (conn == &alice)
+		SAY(&alice, "%c1", queue.tx, "COMMIT");
+	return true;
+}
+
+static void
+an_unread_commit_prevents_the_verdict_on_a_queue(void **state)
+{
+	(void)state;
+	queue_up_and_await(true);
+	see_queue();
+	world.drain = find_c1s_commit;
+	answer_look_with_queue(true);
+	world.drain = NULL;
+	assert_int_equal(world.n_cancels, 0);
+	finish(queue.holder_w, "COMMIT");
+}
+
+/*
+ * Two have read a table each, two want to alter these, and now the readers
+ * want to read the other's.  PostgreSQL lets one reader pass.
+ */
+static void
+a_circle_inside_the_server_is_left_to_it(void **state)
+{
+	char tx[2][32];
+	uint32_t readers[2], ddls[2];
+	int look;
+
+	(void)state;
+	begin(&alice, "%r0", NULL, tx[0]);
+	begin(&alice, "%r1", NULL, tx[1]);
+	SAY(&alice, "%r0", tx[0], "SQL", "select t0");
+	readers[0] = runs("select t0");
+	SAY(&alice, "@r1", "%r1", tx[1], "SQL", "select t1");
+	readers[1] = runs("select t1");
+	finish(readers[0], "1");
+	finish(readers[1], "1");
+	SAY(&bob, "@d0", "%d0", "SQL", "alter t0");
+	ddls[0] = runs("alter t0");
+	SAY(&bob, "@d1", "%d1", "SQL", "alter t1");
+	ddls[1] = runs("alter t1");
+	SAY(&alice, "@r0", "%r0", tx[0], "SQL", "select t1");
+	SAY(&alice, "@r1", "%r1", tx[1], "SQL", "select t0");
+	pass_until_look(20);
+	for (look = 0; look < 2; look++) {
+		add_wait(FIRST_PID + (int)ddls[0], FIRST_PID + (int)readers[0],
+		    0);
+		add_wait(FIRST_PID + (int)ddls[1], FIRST_PID + (int)readers[1],
+		    0);
+		add_soft_wait(FIRST_PID + (int)readers[0],
+		    FIRST_PID + (int)ddls[1], true);
+		add_soft_wait(FIRST_PID + (int)readers[1],
+		    FIRST_PID + (int)ddls[0], true);
+		assert_int_equal(world.look->n_asked, look == 0 ? 0 : 2);
+		answer_look();
+		assert_int_equal(world.n_cancels, 0);
+	}
+	assert_null(world.look);
+}
+
+/* ---- transactions that others wait for ---- */
+
+/*
+ * alice's transaction has changed a row and is idle from now on, which may last
+ * 100 ms while somebody waits.  Returns its worker.
+ */
+static uint32_t
+hold(char *tx)
+{
+	uint32_t holder;
+
+	world.config.timeout_idle_holder_us = 100 * LK_US_PER_MS;
+	begin(&alice, "%a", NULL, tx);
+	SAY(&alice, "%a", tx, "SQL", "update r");
+	holder = runs("update r");
+	finish(holder, "UPDATE 1");
+	lk_buf_truncate(&alice.got, 0);
+	return holder;
+}
+
+static void
+answer_look_with_foreign_wait(uint32_t holder)
+{
+	add_wait(77, world.workers[holder].pid, 10 * LK_US_PER_MS);
+	answer_look();
+}
+
+static void
+an_idle_holder_is_ended_for_another_program(void **state)
+{
+	char tx[32];
+	uint32_t holder;
+
+	(void)state;
+	holder = hold(tx);
+	pass_until_look(50);
+	answer_look_with_foreign_wait(holder);
+	assert_null(world.workers[holder].job);
+	pass_until_look(50);
+	answer_look_with_foreign_wait(holder);
+	assert_string_equal(world.workers[holder].job->items[0].sql,
+	    "ROLLBACK");
+	finish(holder, "ROLLBACK");
+	SAY(&alice, "%a", tx, "COMMIT");
+	expect_error(&alice, "TXEXPIRED", "backend 77 of another program");
+}
+
+static void
+an_idle_tx_that_nobody_waits_for_is_looked_at_and_stays(void **state)
+{
+	char tx[32];
+	uint32_t holder;
+
+	(void)state;
+	holder = hold(tx);
+	pass_ms(10000);
+	assert_null(world.workers[holder].job);
+	SAY(&alice, "%a", tx, "COMMIT");
+	finish(holder, "COMMIT");
+	expect(&alice, "+COMMIT\r\n");
+}
+
+static void
+an_idle_tx_is_not_looked_at_while_it_may_be_idle_for_ever(void **state)
+{
+	char tx[32];
+
+	(void)state;
+	lk_assert_loop();
+	hold(tx);
+	world.config.timeout_idle_holder_us = 0;
+	pass_ms(60000);
+	assert_true(lk_core_next_due_us(world.core) == LK_NEVER);
+	vanish(&alice);
+	finish(0, "ROLLBACK");
+}
+
+static void
+an_unread_commit_keeps_an_idle_holder(void **state)
+{
+	uint32_t holder;
+
+	(void)state;
+	world.config.timeout_idle_holder_us = 100 * LK_US_PER_MS;
+	SAY(&alice, "BEGIN", "HERE");
+	SAY(&alice, "SQL", "update r");
+	holder = runs("update r");
+	finish(holder, "UPDATE 1");
+	lk_buf_truncate(&alice.got, 0);
+	pass_until_look(50);
+	answer_look();
+	pass_until_look(50);
+	world.drain = find_alices_commit;
+	answer_look_with_foreign_wait(holder);
+	world.drain = NULL;
+	finish(holder, "COMMIT");
+	expect(&alice, "+COMMIT\r\n");
+}
+
+static void
+an_idle_holder_whose_client_is_found_gone_ends_once(void **state)
+{
+	char tx[32];
+	uint32_t holder;
+
+	(void)state;
+	holder = hold(tx);
+	pass_until_look(50);
+	answer_look();
+	pass_until_look(50);
+	world.drain = find_the_end;
+	answer_look_with_foreign_wait(holder);
+	world.drain = NULL;
+	finish(holder, "ROLLBACK");
+	assert_null(world.workers[holder].job);
+}
+
+/* What the look saw of the session may have been the one before. */
+static void
+a_tx_younger_than_the_look_is_not_ended(void **state)
+{
+	char tx[32];
+	uint32_t holder;
+
+	(void)state;
+	holder = hold(tx);
+	pass_until_look(50);
+	SAY(&alice, "%a", tx, "SQL", "update r again");
+	finish(holder, "UPDATE 1");
+	lk_buf_truncate(&alice.got, 0);
+	set_now(world.now_us + 200 * LK_US_PER_MS);
+	answer_look_with_foreign_wait(holder);
+	assert_null(world.workers[holder].job);
+	SAY(&alice, "%a", tx, "COMMIT");
+	finish(holder, "COMMIT");
+	expect(&alice, "+COMMIT\r\n");
+}
+
+/* ---- the reserve ---- */
+
+/*
+ * Two slots: alice's task holds the row, bob waits for it, and alice's task
+ * asks for something outside its transaction.  A look has seen it.
+ */
+static void
+fill_the_slots(uint32_t reserve, uint32_t *holder_out, char tx[32])
+{
+	uint32_t waiter;
+
+	world.databases[0].workers_reserve = reserve;
+	world.config.replay = LK_REPLAY_OFF;
+	begin(&alice, "%a", NULL, tx);
+	SAY(&alice, "%a", tx, "SQL", "update r");
+	*holder_out = runs("update r");
+	finish(*holder_out, "UPDATE 1");
+	lk_buf_truncate(&alice.got, 0);
+	SAY(&bob, "SQL", "update r again");
+	waiter = runs("update r again");
+	SAY(&alice, "@asks", "%a", "SQL", "select 42");
+	pass_until_look(20);
+	answer_look_with_wait(waiter, *holder_out, 15 * LK_US_PER_MS);
+}
+
+static void
+let_it_end(uint32_t holder, const char *tx)
+{
+	SAY(&alice, "%a", tx, "COMMIT");
+	finish(holder, "COMMIT");
+	finish(runs("update r again"), "UPDATE 1");
+	expect(&alice, "+COMMIT\r\n");
+	expect(&bob, "+UPDATE 1\r\n");
+}
+
+static void
+expect_answer_to_asks(void)
+{
+	expect(&alice, "*3\r\n+reply\r\n$4\r\nasks\r\n+42\r\n");
+}
+
+/* SHOW deadlocks has these words. */
+static void
+expect_shown(const char *action, const char *words)
+{
+	SAY(&alice, "@d", "SHOW", "deadlocks");
+	assert_non_null(strstr(lk_buf_cstr(&alice.got), action));
+	assert_non_null(strstr(lk_buf_cstr(&alice.got), words));
+	lk_buf_truncate(&alice.got, 0);
+}
+
+static void
+a_request_for_a_slot_is_lent_a_worker_and_nobody_fails(void **state)
+{
+	uint32_t holder;
+	char tx[32];
+
+	(void)state;
+	fill_the_slots(1, &holder, tx);
+	assert_true(world.workers[2].is_started);
+	expect_shown("lending", "of the reserve is lent to task a");
+	assert_not_running("select 42");
+	come_up(2);
+	assert_int_equal(runs("select 42"), 2);
+	expect_shown("lent", "waits for one of the 2 slots");
+	finish(2, "42");
+	assert_true(world.workers[2].is_stopping);
+	expect_answer_to_asks();
+	let_it_end(holder, tx);
+	assert_int_equal(world.n_cancels, 0);
+}
+
+static void
+without_a_reserve_the_request_for_a_slot_fails(void **state)
+{
+	uint32_t holder;
+	char tx[32];
+
+	(void)state;
+	fill_the_slots(0, &holder, tx);
+	assert_false(world.workers[2].is_started);
+	assert_non_null(strstr(lk_buf_cstr(&alice.got), "-DEADLOCK "));
+	assert_non_null(strstr(lk_buf_cstr(&alice.got),
+	    "workers.reserve is 0"));
+	lk_buf_truncate(&alice.got, 0);
+	let_it_end(holder, tx);
+}
+
+static void
+a_lent_worker_stays_with_a_tx_until_its_end(void **state)
+{
+	uint32_t holder;
+	char tx[32], inner[32];
+
+	(void)state;
+	fill_the_slots(1, &holder, tx);
+	come_up(2);
+	finish(2, "42");
+	end_worker(2);
+	expect_answer_to_asks();
+	begin(&alice, "%a", NULL, inner);
+	SAY(&alice, "@asks", "%a", inner, "SQL", "select 43");
+	pass_until_look(300);
+	answer_look_with_wait(runs("update r again"), holder,
+	    300 * LK_US_PER_MS);
+	come_up(2);
+	finish(runs("select 43"), "42");
+	assert_false(world.workers[2].is_stopping);
+	SAY(&alice, "@asks", "%a", inner, "COMMIT");
+	finish(2, "42");
+	assert_true(world.workers[2].is_stopping);
+	lk_buf_truncate(&alice.got, 0);
+	let_it_end(holder, tx);
+}
+
+/* Somebody rolls back before the session is open. */
+static void
+whoever_is_free_first_serves_the_lent_request(void **state)
+{
+	uint32_t holder;
+	char tx[32];
+
+	(void)state;
+	fill_the_slots(1, &holder, tx);
+	finish(runs("update r again"), "UPDATE 1");
+	expect(&bob, "+UPDATE 1\r\n");
+	assert_int_not_equal(runs("select 42"), holder);
+	come_up(2);
+	assert_true(world.workers[2].is_stopping);
+	finish(runs("select 42"), "42");
+	expect_answer_to_asks();
+	SAY(&bob, "@x", "SQL", "select 1");
+	finish(runs("select 1"), "1");
+}
+
+static void
+a_lent_request_that_is_given_up_leaves_no_worker(void **state)
+{
+	uint32_t holder;
+	char tx[32];
+
+	(void)state;
+	fill_the_slots(1, &holder, tx);
+	SAY(&alice, "@c", "CANCEL", "asks");
+	assert_non_null(strstr(lk_buf_cstr(&alice.got), "-CANCELED "));
+	lk_buf_truncate(&alice.got, 0);
+	expect_shown("dissolved", "task a");
+	come_up(2);
+	assert_true(world.workers[2].is_stopping);
+	let_it_end(holder, tx);
+}
+
+/* The server has no more connections to give. */
+static void
+a_reserve_that_cannot_be_opened_is_used_up(void **state)
+{
+	uint32_t holder;
+	char tx[32];
+
+	(void)state;
+	fill_the_slots(2, &holder, tx);
+	go_down(2);
+	assert_true(world.workers[2].is_stopping);
+	expect_shown("refused", "task a");
+	pass_until_look(300);
+	answer_look_with_wait(runs("update r again"), holder,
+	    300 * LK_US_PER_MS);
+	assert_false(world.workers[3].is_started);
+	assert_non_null(strstr(lk_buf_cstr(&alice.got), "-DEADLOCK "));
+	assert_non_null(strstr(lk_buf_cstr(&alice.got),
+	    "reserve: no more session"));
+	lk_buf_truncate(&alice.got, 0);
+	/* After a while it is tried again. */
+	end_worker(2);
+	pass_ms(1000);
+	SAY(&alice, "@asks", "%a", "SQL", "select 42");
+	pass_until_look(300);
+	answer_look_with_wait(runs("update r again"), holder,
+	    1500 * LK_US_PER_MS);
+	come_up(2);
+	finish(2, "42");
+	expect_answer_to_asks();
+	let_it_end(holder, tx);
+}
+
+static void
+in_mode_report_nothing_is_lent(void **state)
+{
+	uint32_t holder;
+	char tx[32];
+
+	(void)state;
+	world.config.deadlock_mode = LK_DEADLOCK_REPORT;
+	fill_the_slots(1, &holder, tx);
+	assert_false(world.workers[2].is_started);
+	expect_shown("reported", "nothing is done");
+	SAY(&alice, "@c", "CANCEL", "asks");
+	lk_buf_truncate(&alice.got, 0);
+	let_it_end(holder, tx);
+}
+
+/* ---- since when it is one ---- */
+
+/* A transaction that has changed so many rows. */
+static uint32_t
+begin_with_rows(struct fake_conn *conn, const char *task, uint64_t n_rows,
+    char tx[32])
+{
+	uint32_t w;
+
+	begin(conn, task, NULL, tx);
+	SAY(conn, task, tx, "SQL", "update first");
+	w = runs("update first");
+	world.workers[w].job->items[0].n_rows = n_rows;
+	finish(w, "UPDATE");
+	expect(conn, "+UPDATE\r\n");
+	return w;
+}
+
+/* The victim has waited for long when the other's wait makes it a deadlock. */
+static void
+a_deadlock_begins_with_the_last_of_its_waits(void **state)
+{
+	char much[32], little[32];
+	uint32_t a, b;
+
+	(void)state;
+	a = begin_with_rows(&alice, "%a", 1000, much);
+	b = begin_with_rows(&bob, "%b", 1, little);
+	assert_true(a > b);
+	SAY(&bob, "%b", little, "SQL", "update second");
+	pass_ms(600);
+	SAY(&alice, "%a", much, "SQL", "update second");
+	pass_until_look(300);
+	add_wait(world.workers[b].pid, world.workers[a].pid,
+	    600 * LK_US_PER_MS);
+	answer_look_with_wait(a, b, 4 * LK_US_PER_MS);
+	expect_shown("task b of client", "verdict_us\r\n:4000\r\n");
+	answer_cancels(true);
+	set_now(world.now_us + 3 * LK_US_PER_MS);
+	die_by_cancel(b);
+	finish(b, "ROLLBACK");
+	expect_error(&bob, "DEADLOCK", much);
+	expect_shown("failed", "end_us\r\n:7000\r\n");
+}
+
+/* The cycle names the one who gets a worker, and not who asked last. */
+static void
+used_up_slots_are_a_deadlock_when_the_last_holder_asks(void **state)
+{
+	char one[32], two[32];
+
+	(void)state;
+	world.databases[0].workers_reserve = 1;
+	begin_with_rows(&alice, "%a", 1, one);
+	begin_with_rows(&bob, "%b", 1, two);
+	SAY(&alice, "@asks", "%a", "SQL", "select 42");
+	pass_ms(600);
+	SAY(&bob, "%b", "SQL", "select 43");
+	pass_until_look(300);
+	set_now(world.now_us + 2 * LK_US_PER_MS);
+	answer_look();
+	expect_shown("lent to task a", "verdict_us\r\n:17000\r\n");
+	come_up(2);
+	finish(runs("select 42"), "42");
+	expect_answer_to_asks();
+}
+
+/* ---- whose turn it is to lose ---- */
+
+/*
+ * alice, who has changed 1,000 rows, and bob, who has changed one, wait for
+ * each other.  The victim's task, and its words; the other commits.
+ */
+static const char *
+play_round(const char *much_task, const char *little_task, char words[512])
+{
+	char much[32], little[32], *lost, *won;
+	uint32_t a = begin_with_rows(&alice, much_task, 1000, much);
+	uint32_t b = begin_with_rows(&bob, little_task, 1, little);
+	struct fake_conn *loser, *winner;
+	uint32_t victim, other;
+
+	SAY(&alice, much_task, much, "SQL", "update second");
+	SAY(&bob, little_task, little, "SQL", "update second");
+	pass_until_look(300);
+	add_wait(a < b ? world.workers[a].pid : world.workers[b].pid,
+	    a < b ? world.workers[b].pid : world.workers[a].pid, 15000);
+	answer_look_with_wait(a < b ? b : a, a < b ? a : b, 15000);
+	assert_int_equal(world.n_cancels, 1);
+	victim = (uint32_t)(world.cancels[0]->backend_pid - FIRST_PID);
+	other = victim == a ? b : a;
+	loser = victim == a ? &alice : &bob;
+	winner = victim == a ? &bob : &alice;
+	lost = victim == a ? much : little;
+	won = victim == a ? little : much;
+	answer_cancels(true);
+	die_by_cancel(victim);
+	finish(victim, "ROLLBACK");
+	snprintf(words, 512, "%s", strstr(lk_buf_cstr(&loser->got),
+	    "is failed"));
+	expect_error(loser, "DEADLOCK", won);
+	SAY(loser, victim == a ? much_task : little_task, lost, "ROLLBACK");
+	expect(loser, "+ROLLBACK\r\n");
+	finish(other, "UPDATE 1");
+	SAY(winner, victim == a ? little_task : much_task, won, "COMMIT");
+	finish(other, "COMMIT");
+	expect(winner, "+UPDATE 1\r\n+COMMIT\r\n");
+	return victim == a ? "much" : "little";
+}
+
+/* So many rounds, the first of which the cheaper one loses. */
+static void
+assert_little_loses(unsigned n_rounds)
+{
+	char words[512];
+
+	while (n_rounds-- > 0) {
+		assert_string_equal(play_round("%a", "%b", words), "little");
+		assert_non_null(strstr(words, "loses the least work"));
+	}
+}
+
+static void
+who_has_lost_three_rounds_wins_the_fourth(void **state)
+{
+	char words[512];
+
+	(void)state;
+	assert_little_loses(3);
+	assert_string_equal(play_round("%a", "%b", words), "much");
+	assert_non_null(strstr(words, "has lost so often that it is spared"));
+	/* It has committed: that work is done. */
+	assert_little_loses(1);
+}
+
+static void
+rounds_are_forgotten_after_five_seconds(void **state)
+{
+	(void)state;
+	assert_little_loses(3);
+	pass_ms(5001);
+	assert_little_loses(1);
+}
+
+static void
+rounds_of_one_task_are_not_anothers(void **state)
+{
+	char words[512];
+
+	(void)state;
+	assert_little_loses(3);
+	assert_string_equal(play_round("%a", "%c", words), "little");
+}
+
+/* Without a name they are the connection's. */
+static void
+rounds_of_an_unnamed_task_are_its_connections(void **state)
+{
+	char words[512];
+	int i;
+
+	(void)state;
+	for (i = 0; i < 3; i++)
+		assert_string_equal(play_round("!", "!", words), "little");
+	assert_string_equal(play_round("!", "!", words), "much");
+}
+
+/* A try that ends for another reason is no less a try. */
+static void
+a_rollback_between_is_no_round_but_no_end_of_them_either(void **state)
+{
+	char words[512], tx[32];
+
+	(void)state;
+	assert_little_loses(3);
+	begin(&bob, "%b", NULL, tx);
+	SAY(&bob, "%b", tx, "ROLLBACK");
+	expect(&bob, "+ROLLBACK\r\n");
+	assert_string_equal(play_round("%a", "%b", words), "much");
+}
+
+static void
+of_two_that_have_lost_enough_the_elder_wins(void **state)
+{
+	char words[512];
+	int i, k;
+
+	(void)state;
+	for (k = 0; k < 3; k++)
+		play_round("%x", "%b", words);
+	for (i = 0; i < 3; i++) {
+		for (k = 0; k < 3; k++)
+			play_round("%x", "%c", words);
+		assert_string_equal(play_round("%a", "%c", words), "much");
+	}
+	/* Both are spared now, and %b began first; it does less, too. */
+	assert_string_equal(play_round("%a", "%b", words), "much");
+	assert_non_null(strstr(words, "it is spared"));
+}
+
 static void
 with_nothing_to_do_nothing_is_asked(void **state)
 {
@@ -1074,6 +2347,10 @@ with_nothing_to_do_nothing_is_asked(void **state)
 #define NONE(test) cmocka_unit_test_setup_teardown(test, set_up_0, tear_down)
 #define ONE(test) cmocka_unit_test_setup_teardown(test, set_up_1, tear_down)
 #define TWO(test) cmocka_unit_test_setup_teardown(test, set_up_2, tear_down)
+#define FOUR(test) cmocka_unit_test_setup_teardown(test, set_up_4, tear_down)
+#define FAR_TOO(test) \
+	cmocka_unit_test_setup_teardown(test, set_up_far, tear_down)
+#define THREE(test) cmocka_unit_test_setup_teardown(test, set_up_3, tear_down)
 
 int
 main(void)
@@ -1090,6 +2367,7 @@ main(void)
 		TWO(tagged_requests_without_a_task_run_at_once),
 		TWO(requests_of_one_tx_run_in_the_order_sent),
 		TWO(commit_overtakes_the_waiters),
+		ONE(what_the_next_reply_waits_for_is_not_held_back),
 		ONE(begin_takes_no_slot_until_the_first_statement),
 		ONE(a_tx_without_statements_costs_nothing),
 		ONE(handles_are_never_given_twice),
@@ -1108,6 +2386,7 @@ main(void)
 		ONE(cancel_ends_what_is_queued_and_what_waits),
 		ONE(a_session_with_a_cancel_out_gets_no_work),
 		ONE(a_cancel_is_repeated_until_the_result_is_there),
+		ONE(a_session_that_cannot_be_ended_is_left),
 		ONE(a_client_vanishes_with_requests_waiting_and_queued),
 		ONE(a_client_vanishes_with_a_statement_running),
 		TWO(a_client_vanishes_with_replies_held),
@@ -1126,15 +2405,57 @@ main(void)
 		ONE(a_tx_that_lost_its_session_is_aborted_until_rollback),
 		ONE(a_victim_whose_session_is_lost_gets_its_reply),
 		ONE(a_new_session_waits_for_the_old_ones_cancel),
+		TWO(a_statement_that_is_faster_than_its_parking_is_done),
+		TWO(a_sentinel_gives_its_slot_when_that_ends_a_deadlock),
 		TWO(the_essays_deadlock_is_proven_and_ended),
 		TWO(an_unread_commit_prevents_the_verdict),
 		TWO(a_holder_that_died_prevents_the_verdict),
 		TWO(undecoded_bytes_put_the_verdict_off),
 		TWO(what_is_younger_than_the_look_is_alive),
+		THREE(an_awaited_task_is_on_its_thread_while_it_is_under_way),
 		TWO(in_mode_report_nobody_is_failed),
 		TWO(a_victim_that_got_its_lock_goes_on),
+		TWO(a_client_cancels_what_got_its_lock_after_the_lock_timeout),
+		TWO(a_gone_clients_statement_is_cancelled_whatever_it_waits_for),
 		TWO(its_undeclared_twin_is_left_alone),
 		TWO(a_lock_wait_that_is_too_long_is_a_locktimeout),
+		FOUR(a_session_that_has_ended_since_the_look_holds_up_nobody),
+		FAR_TOO(a_cycle_over_two_servers_is_read_again_and_ended),
+		FAR_TOO(looks_of_two_servers_at_once_prove_nothing),
+		FAR_TOO(a_wait_that_began_anew_proves_nothing),
+		FAR_TOO(a_wait_that_began_anew_may_be_a_deadlock_as_well),
+		FAR_TOO(waits_that_come_and_go_are_not_read_for_ever),
+		FAR_TOO(a_server_that_goes_blind_proves_nothing),
+		FAR_TOO(an_unread_commit_prevents_the_verdict_over_servers),
+		FAR_TOO(what_is_younger_than_the_instant_is_alive_over_servers),
+		FOUR(a_queue_that_is_confirmed_costs_who_is_in_the_way),
+		FOUR(a_queue_that_is_not_confirmed_is_none),
+		FOUR(a_confirmed_wait_that_began_anew_proves_nothing),
+		FOUR(a_queue_behind_who_can_move_is_not_asked_about),
+		FOUR(somebody_elses_ddl_is_not_touched),
+		FOUR(an_unread_commit_prevents_the_verdict_on_a_queue),
+		FOUR(a_circle_inside_the_server_is_left_to_it),
+		ONE(an_idle_holder_is_ended_for_another_program),
+		ONE(an_idle_tx_that_nobody_waits_for_is_looked_at_and_stays),
+		ONE(an_idle_tx_is_not_looked_at_while_it_may_be_idle_for_ever),
+		ONE(an_unread_commit_keeps_an_idle_holder),
+		ONE(an_idle_holder_whose_client_is_found_gone_ends_once),
+		ONE(a_tx_younger_than_the_look_is_not_ended),
+		TWO(a_request_for_a_slot_is_lent_a_worker_and_nobody_fails),
+		TWO(without_a_reserve_the_request_for_a_slot_fails),
+		TWO(a_lent_worker_stays_with_a_tx_until_its_end),
+		TWO(whoever_is_free_first_serves_the_lent_request),
+		TWO(a_lent_request_that_is_given_up_leaves_no_worker),
+		TWO(a_reserve_that_cannot_be_opened_is_used_up),
+		TWO(in_mode_report_nothing_is_lent),
+		TWO(a_deadlock_begins_with_the_last_of_its_waits),
+		TWO(used_up_slots_are_a_deadlock_when_the_last_holder_asks),
+		TWO(who_has_lost_three_rounds_wins_the_fourth),
+		TWO(rounds_are_forgotten_after_five_seconds),
+		TWO(rounds_of_one_task_are_not_anothers),
+		TWO(rounds_of_an_unnamed_task_are_its_connections),
+		TWO(a_rollback_between_is_no_round_but_no_end_of_them_either),
+		TWO(of_two_that_have_lost_enough_the_elder_wins),
 		ONE(with_nothing_to_do_nothing_is_asked),
 	};
 

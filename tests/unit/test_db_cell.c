@@ -85,6 +85,23 @@ bytea_is_its_bytes(void **state)
 	assert_memory_equal(out.data, "$1\r\n\0\r\n", 7);
 }
 
+/* Never what would be taken for the next reply. */
+static void
+numbers_that_are_none_are_text(void **state)
+{
+	(void)state;
+	expect_resp(3, LK_CELL_INT, "", "$0\r\n\r\n");
+	expect_resp(3, LK_CELL_INT, "-", "$1\r\n-\r\n");
+	expect_resp(3, LK_CELL_INT, "1\r\n:2", "$5\r\n1\r\n:2\r\n");
+	expect_resp(3, LK_CELL_INT, "12345678901234567890",
+	    "$20\r\n12345678901234567890\r\n");
+	expect_resp(3, LK_CELL_DOUBLE, "1\r\n+x", "$5\r\n1\r\n+x\r\n");
+	expect_resp(3, LK_CELL_DOUBLE, "1e", "$2\r\n1e\r\n");
+	expect_json(LK_CELL_DOUBLE, "1e", "\"1e\"");
+	expect_json(LK_CELL_NUMERIC, "1.5.6", "\"1.5.6\"");
+	expect_json(LK_CELL_INT, "1,2", "\"1,2\"");
+}
+
 static void
 json_has_its_own(void **state)
 {
@@ -111,6 +128,7 @@ main(void)
 		cmocka_unit_test(resp3_has_types),
 		cmocka_unit_test(resp2_has_fewer),
 		cmocka_unit_test(bytea_is_its_bytes),
+		cmocka_unit_test(numbers_that_are_none_are_text),
 		cmocka_unit_test(json_has_its_own),
 	};
 

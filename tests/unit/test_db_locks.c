@@ -99,7 +99,7 @@ join(void)
 	lk_locks_join(&locks, &waits, &n_waits);
 }
 
-/* "pid" of each blocker, soft ones with a ?, in order of pid. */
+/* "pid" of each blocker, soft ones with a ? or, confirmed, a !; by pid. */
 static void
 expect_blockers(size_t wait, const char *expected)
 {
@@ -117,6 +117,7 @@ expect_blockers(size_t wait, const char *expected)
 				n += (size_t)snprintf(text + n,
 				    sizeof(text) - n, "%s%d%s",
 				    n > 0 ? " " : "", pid,
+				    b->is_confirmed ? "!" :
 				    b->is_soft ? "?" : "");
 		}
 	}
@@ -253,6 +254,35 @@ who_came_before_and_conflicts_is_soft(void **state)
 	expect_blockers(4, "200?");	/* no start yet: just came */
 }
 
+/* Of those asked about, and of their soft blockers only. */
+static void
+what_pg_blocking_pids_says_confirms_soft_blockers(void **state)
+{
+	const struct lk_lock_blocking said[] = { { 200, 100 }, { 300, 200 },
+	    { 400, 200 } };
+	uint32_t asked[] = { 200, 300, 500 };
+	struct lk_look look = { .asked = asked, .n_asked = 3 };
+
+	(void)state;
+	lk_assert_worker();
+	add_relation(10, 100, "AccessShareLock", true);
+	start(add_relation(10, 200, "AccessExclusiveLock", false), "10.1");
+	start(add_relation(10, 300, "AccessShareLock", false), "10.2");
+	start(add_relation(10, 400, "AccessShareLock", false), "10.3");
+	start(add_relation(10, 500, "AccessShareLock", false), "10.4");
+	join();
+	look.waits = waits;
+	look.n_waits = n_waits;
+	lk_locks_confirm(&look, said, 3);
+	expect_blockers(0, "100");
+	expect_blockers(1, "200!");
+	expect_blockers(2, "200?");
+	expect_blockers(3, "200?");
+	assert_true(waits[0].was_asked && waits[1].was_asked);
+	assert_false(waits[2].was_asked);
+	assert_true(waits[3].was_asked);
+}
+
 static void
 times_compare_though_zeros_are_cut(void **state)
 {
@@ -306,7 +336,7 @@ static void
 prepared_transactions_have_their_names(void **state)
 {
 	struct lk_lock_prepared prepared[] = {
-		{ 70, (char *)"other" }, { 71, (char *)"mine" },
+		{ 70, (char *)"other", 5 }, { 71, (char *)"mine", 3 },
 	};
 	struct lk_lock_row *row;
 
@@ -326,6 +356,8 @@ prepared_transactions_have_their_names(void **state)
 	assert_int_equal(waits[0].blockers[0].pid, 0);
 	assert_string_equal(waits[0].blockers[0].gid, "mine");
 	assert_string_equal(waits[1].blockers[0].gid, "other");
+	assert_int_equal(waits[0].blockers[0].age_us, 3);
+	assert_int_equal(waits[1].blockers[0].age_us, 5);
 }
 
 static void
@@ -428,6 +460,7 @@ main(void)
 		TEST(only_conflicting_modes_block),
 		TEST(other_objects_do_not_block),
 		TEST(who_came_before_and_conflicts_is_soft),
+		TEST(what_pg_blocking_pids_says_confirms_soft_blockers),
 		TEST(times_compare_though_zeros_are_cut),
 		TEST(a_holder_that_wants_more_blocks_once),
 		TEST(a_parallel_group_is_its_leader),

@@ -5,12 +5,14 @@
 #include "base/error.h"
 #include "base/role.h"
 #include "db/rows.h"
+#include "db_result.h"
 
 #define BIG	(1 << 20)
 
 enum { INT8 = 20, INT4 = 23, TEXT = 25, BOOL = 16, INT4_ARRAY = 1007,
 	INT8_ARRAY = 1016, MOOD_ARRAY = 70000 };
 
+static const struct lk_with	 no_with;
 static struct lk_buf		 reply;
 static struct lk_types		 types;
 static struct lk_error		 error;
@@ -39,30 +41,6 @@ end(void **state)
 	return 0;
 }
 
-/* A result of n columns, without a server. */
-static PGresult *
-result(int n, const char *const *names, const Oid *oids)
-{
-	PGresult *res = PQmakeEmptyPGresult(NULL, PGRES_TUPLES_OK);
-	PGresAttDesc columns[8];
-	int i;
-
-	memset(columns, 0, sizeof(columns));
-	for (i = 0; i < n; i++) {
-		columns[i].name = (char *)names[i];
-		columns[i].typid = oids[i];
-	}
-	assert_int_equal(PQsetResultAttrs(res, n, columns), 1);
-	return res;
-}
-
-static void
-set(PGresult *res, int row, int column, const char *value)
-{
-	assert_int_equal(PQsetvalue(res, row, column, (char *)value,
-	    value == NULL ? -1 : (int)strlen(value)), 1);
-}
-
 static struct lk_rows *
 make(int form, int proto, size_t limit)
 {
@@ -70,7 +48,7 @@ make(int form, int proto, size_t limit)
 	    .rows = (uint8_t)form };
 
 	lk_assert_worker();
-	return lk_rows_new(format, &types, limit);
+	return lk_rows_new(format, LK_SHAPE_ANY, &no_with, &types, limit);
 }
 
 static void
@@ -79,6 +57,7 @@ expect(struct lk_rows *rows, const char *expected)
 	lk_assert_worker();
 	assert_int_equal(lk_rows_finish(rows, &reply, &error), 0);
 	assert_string_equal(lk_buf_cstr(&reply), expected);
+	lk_buf_fini(&reply);
 	lk_rows_free(&rows);
 }
 
@@ -107,7 +86,7 @@ rows_are_maps(void **state)
 
 	(void)state;
 	lk_assert_worker();
-	assert_int_equal(lk_rows_add(rows, res), 0);
+	assert_int_equal(lk_rows_add(rows, 0, res), 0);
 	PQclear(res);
 	expect(rows, "*2\r\n"
 	    "%3\r\n$2\r\nid\r\n:-1\r\n$4\r\nname\r\n$3\r\na\"b\r\n"
@@ -128,7 +107,7 @@ maps_are_flat_on_resp2(void **state)
 	lk_assert_worker();
 	set(res, 0, 0, "t");
 	set(res, 1, 0, NULL);
-	assert_int_equal(lk_rows_add(rows, res), 0);
+	assert_int_equal(lk_rows_add(rows, 0, res), 0);
 	PQclear(res);
 	expect(rows, "*2\r\n*2\r\n$1\r\nb\r\n:1\r\n*2\r\n$1\r\nb\r\n$-1\r\n");
 }
@@ -141,7 +120,7 @@ rows_are_a_table(void **state)
 
 	(void)state;
 	lk_assert_worker();
-	assert_int_equal(lk_rows_add(rows, res), 0);
+	assert_int_equal(lk_rows_add(rows, 0, res), 0);
 	PQclear(res);
 	expect(rows, "%3\r\n"
 	    "$7\r\ncolumns\r\n*3\r\n$2\r\nid\r\n$4\r\nname\r\n$4\r\nid_2\r\n"
@@ -160,7 +139,7 @@ rows_are_json_texts(void **state)
 
 	(void)state;
 	lk_assert_worker();
-	assert_int_equal(lk_rows_add(rows, res), 0);
+	assert_int_equal(lk_rows_add(rows, 0, res), 0);
 	PQclear(res);
 	expect(rows, "*2\r\n"
 	    "$39\r\n{\"id\":-1,\"name\":\"a\\\"b\",\"id_2\":[1,null]}\r\n"
@@ -184,13 +163,13 @@ single_rows_add_up(void **state)
 		PGresult *res = result(1, names, oids);
 		struct lk_buf expected = LK_BUF_INIT;
 
-		assert_int_equal(lk_rows_add(rows, res), 0);
+		assert_int_equal(lk_rows_add(rows, 0, res), 0);
 		lk_buf_printf(&expected, "%%3\r\n$7\r\ncolumns\r\n*1\r\n"
 		    "$1\r\ni\r\n$5\r\ntypes\r\n*1\r\n$7\r\ninteger\r\n"
 		    "$4\r\nrows\r\n*%d\r\n", counts[i]);
 		set(res, 0, 0, "5");
 		for (row = 0; row < counts[i]; row++) {
-			assert_int_equal(lk_rows_add(rows, res), 0);
+			assert_int_equal(lk_rows_add(rows, 0, res), 0);
 			lk_buf_puts(&expected, "*1\r\n:5\r\n");
 		}
 		PQclear(res);
@@ -219,7 +198,7 @@ unknown_types_are_asked_for_and_then_known(void **state)
 	set(res, 0, 1, "{sad,\"so so\"}");
 	set(res, 1, 0, "2");
 	set(res, 1, 1, NULL);
-	assert_int_equal(lk_rows_add(rows, res), 0);
+	assert_int_equal(lk_rows_add(rows, 0, res), 0);
 	assert_int_equal(lk_rows_unknown(rows, unknown, 2), 1);
 	assert_int_equal(unknown[0], MOOD_ARRAY);
 	set(answer, 0, 0, "70000");
@@ -234,7 +213,7 @@ unknown_types_are_asked_for_and_then_known(void **state)
 	    "%2\r\n$1\r\ni\r\n:2\r\n$1\r\nm\r\n_\r\n");
 	/* The next time it is encoded as it comes. */
 	rows = make(LK_ROWS_MAPS, 3, BIG);
-	assert_int_equal(lk_rows_add(rows, res), 0);
+	assert_int_equal(lk_rows_add(rows, 0, res), 0);
 	assert_int_equal(lk_rows_unknown(rows, unknown, 2), 0);
 	lk_rows_free(&rows);
 	PQclear(res);
@@ -251,7 +230,7 @@ types_that_stay_unknown_are_text(void **state)
 	(void)state;
 	lk_assert_worker();
 	set(res, 0, 0, "{sad}");
-	assert_int_equal(lk_rows_add(rows, res), 0);
+	assert_int_equal(lk_rows_add(rows, 0, res), 0);
 	PQclear(res);
 	expect(rows, "%3\r\n$7\r\ncolumns\r\n*1\r\n$1\r\nm\r\n"
 	    "$5\r\ntypes\r\n*1\r\n$5\r\n70000\r\n"
@@ -270,12 +249,12 @@ the_limit_counts_the_reply(void **state)
 	(void)state;
 	lk_assert_worker();
 	set(res, 0, 0, "hello");
-	assert_int_equal(lk_rows_add(rows, res), 0);
+	assert_int_equal(lk_rows_add(rows, 0, res), 0);
 	expect(rows, whole);
 	lk_buf_fini(&reply);
 	rows = make(LK_ROWS_MAPS, 3, strlen(whole) - 1);
-	assert_int_equal(lk_rows_add(rows, res), -LK_E_LIMIT);
-	assert_int_equal(lk_rows_add(rows, res), -LK_E_LIMIT);
+	assert_int_equal(lk_rows_add(rows, 0, res), -LK_E_LIMIT);
+	assert_int_equal(lk_rows_add(rows, 0, res), -LK_E_LIMIT);
 	assert_int_equal(lk_rows_finish(rows, &reply, &error), -LK_E_LIMIT);
 	assert_int_equal(reply.len, 0);
 	lk_rows_free(&rows);
@@ -307,7 +286,7 @@ arrays_nest_as_deep_as_replies_may(void **state)
 		PGresult *res = result(1, names, oids);
 
 		set(res, 0, 0, cases[i].array);
-		assert_int_equal(lk_rows_add(rows, res), 0);
+		assert_int_equal(lk_rows_add(rows, 0, res), 0);
 		assert_int_equal(lk_rows_finish(rows, &reply, &error),
 		    cases[i].fits ? 0 : -LK_E_INVAL);
 		assert_int_equal(error.is_set, !cases[i].fits);
@@ -336,11 +315,126 @@ int8_is_text_for_who_asked(void **state)
 	set(res, 0, 0, "9007199254740993");
 	set(res, 0, 1, "{1}");
 	set(res, 0, 2, "2");
-	rows = lk_rows_new(format, &types, BIG);
-	assert_int_equal(lk_rows_add(rows, res), 0);
+	rows = lk_rows_new(format, LK_SHAPE_ANY, &no_with, &types, BIG);
+	assert_int_equal(lk_rows_add(rows, 0, res), 0);
 	PQclear(res);
 	expect(rows, "*1\r\n%3\r\n$1\r\nl\r\n$16\r\n9007199254740993\r\n"
 	    "$1\r\na\r\n*1\r\n$1\r\n1\r\n$1\r\ni\r\n:2\r\n");
+}
+
+/* As sample(), but only its first n rows, in that shape. */
+static void
+add_some(struct lk_rows *rows, int n)
+{
+	PGresult *all = sample(), *one;
+	int row, column;
+
+	lk_assert_worker();
+	for (row = 0; row < n; row++) {
+		one = PQcopyResult(all, PG_COPYRES_ATTRS);
+		for (column = 0; column < 3; column++)
+			set(one, 0, column, PQgetisnull(all, row, column) ?
+			    NULL : PQgetvalue(all, row, column));
+		assert_int_equal(lk_rows_add(rows, 0, one), 0);
+		PQclear(one);
+	}
+	one = PQcopyResult(all, PG_COPYRES_ATTRS);
+	assert_int_equal(lk_rows_add(rows, 0, one), 0);
+	PQclear(one);
+	PQclear(all);
+}
+
+static struct lk_rows *
+shaped(enum lk_shape shape, int form, int n)
+{
+	struct lk_format format = { .proto = 3, .rows = (uint8_t)form };
+	struct lk_rows *rows;
+
+	lk_assert_worker();
+	rows = lk_rows_new(format, shape, &no_with, &types, BIG);
+	add_some(rows, n);
+	return rows;
+}
+
+#define FIRST	"%3\r\n$2\r\nid\r\n:-1\r\n$4\r\nname\r\n$3\r\na\"b\r\n" \
+		"$4\r\nid_2\r\n*2\r\n:1\r\n_\r\n"
+
+static void
+one_row_stands_alone(void **state)
+{
+	(void)state;
+	lk_assert_worker();
+	expect(shaped(LK_SHAPE_ROW, LK_ROWS_MAPS, 1), FIRST);
+	expect(shaped(LK_SHAPE_ROW, LK_ROWS_MAPS, 2), FIRST);
+	expect(shaped(LK_SHAPE_ONE, LK_ROWS_MAPS, 1), FIRST);
+	expect(shaped(LK_SHAPE_ROW, LK_ROWS_JSON, 1),
+	    "$39\r\n{\"id\":-1,\"name\":\"a\\\"b\",\"id_2\":[1,null]}\r\n");
+}
+
+static void
+a_table_of_one_row_has_its_columns(void **state)
+{
+	(void)state;
+	lk_assert_worker();
+	expect(shaped(LK_SHAPE_ROW, LK_ROWS_TABLE, 2), "%3\r\n"
+	    "$7\r\ncolumns\r\n*3\r\n$2\r\nid\r\n$4\r\nname\r\n$4\r\nid_2\r\n"
+	    "$5\r\ntypes\r\n*3\r\n$7\r\ninteger\r\n$4\r\ntext\r\n"
+	    "$9\r\ninteger[]\r\n"
+	    "$4\r\nrows\r\n*1\r\n"
+	    "*3\r\n:-1\r\n$3\r\na\"b\r\n*2\r\n:1\r\n_\r\n");
+}
+
+static void
+no_row_is_null(void **state)
+{
+	int form;
+
+	(void)state;
+	lk_assert_worker();
+	for (form = LK_ROWS_MAPS; form <= LK_ROWS_JSON; form++)
+		expect(shaped(LK_SHAPE_ROW, form, 0), "_\r\n");
+}
+
+static void
+one_row_is_not_none_and_not_two(void **state)
+{
+	struct lk_rows *rows;
+	int n;
+
+	(void)state;
+	lk_assert_worker();
+	for (n = 0; n <= 2; n += 2) {
+		rows = shaped(LK_SHAPE_ONE, LK_ROWS_MAPS, n);
+		assert_int_equal(lk_rows_finish(rows, &reply, &error),
+		    -LK_E_INVAL);
+		assert_int_equal(error.kind, LK_ERR_UNMET);
+		lk_rows_free(&rows);
+	}
+}
+
+static void
+one_cell_is_the_whole_reply(void **state)
+{
+	static const char *const names[] = { "count" };
+	static const Oid counts[] = { INT8 }, bools[] = { BOOL };
+	struct lk_format format = { .proto = 3, .rows = LK_ROWS_TABLE,
+	    .int8_text = true };
+	PGresult *res = result(1, names, counts);
+	struct lk_rows *rows;
+
+	(void)state;
+	lk_assert_worker();
+	set(res, 0, 0, "12");
+	rows = lk_rows_new(format, LK_SHAPE_INT, &no_with, &types, BIG);
+	assert_int_equal(lk_rows_add(rows, 0, res), 0);
+	expect(rows, ":12\r\n");
+	PQclear(res);
+	res = result(1, names, bools);
+	set(res, 0, 0, "t");
+	rows = lk_rows_new(format, LK_SHAPE_BOOL, &no_with, &types, BIG);
+	assert_int_equal(lk_rows_add(rows, 0, res), 0);
+	expect(rows, "#t\r\n");
+	PQclear(res);
 }
 
 int
@@ -357,6 +451,11 @@ main(void)
 		TEST(types_that_stay_unknown_are_text),
 		TEST(the_limit_counts_the_reply),
 		TEST(int8_is_text_for_who_asked),
+		TEST(one_row_stands_alone),
+		TEST(a_table_of_one_row_has_its_columns),
+		TEST(no_row_is_null),
+		TEST(one_row_is_not_none_and_not_two),
+		TEST(one_cell_is_the_whole_reply),
 		TEST(arrays_nest_as_deep_as_replies_may),
 	};
 

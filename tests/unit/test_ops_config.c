@@ -16,6 +16,7 @@
 #include <cmocka.h>
 
 #include "ops/config.h"
+#include "ops/key.h"
 #include "ops/mask.h"
 
 #define DB	"databases = ( { name = \"main\"; conninfo = \"\"; } );\n"
@@ -94,18 +95,26 @@ test_defaults(void **state)
 	assert_string_equal(db->conninfo, "");
 	assert_int_equal(db->workers_min, 2);
 	assert_int_equal(db->workers_max, 16);
+	assert_int_equal(db->workers_reserve, 2);
 	assert_int_equal(db->workers_idle_us, 60000000);
 	assert_int_equal(config->timeout_queue_us, 30000000);
 	assert_int_equal(config->timeout_lock_us, 0);
 	assert_int_equal(config->timeout_statement_us, 0);
 	assert_int_equal(config->timeout_connect_us, 5000000);
+	assert_int_equal(config->timeout_drain_us, 30000000);
 	assert_int_equal(config->deadlock_mode, LK_DEADLOCK_RESOLVE);
 	assert_int_equal(config->deadlock_first_look_us, 15000);
 	assert_int_equal(config->deadlock_notify_us, 500000);
 	assert_int_equal(config->limit_request_bytes, 16 << 20);
 	assert_int_equal(config->limit_result_bytes, 64 << 20);
 	assert_int_equal(config->limit_output_bytes, 1 << 20);
+	assert_int_equal(config->limit_clients, 10100);
+	assert_int_equal(config->limit_stall_us, 10000000);
+	assert_int_equal(config->models->n, 0);
 	assert_int_equal(config->log_level, LK_LOG_INFO);
+	assert_string_equal(config->log_target, "stderr");
+	assert_int_equal(config->log_format, LK_LOG_TEXT);
+	assert_int_equal(config->log_slow_us, 1000000);
 	lk_config_free(&config);
 	assert_null(config);
 }
@@ -119,14 +128,51 @@ static const char full_text[] =
 "  mode = \"0600\", group = \"g\" };\n"
 "databases = (\n"
 "  { name = \"a99999999999\"; conninfo = \"dbname='x 99999999999'\";\n"
-"    workers = { min = 0; max = 0x10; idle = \"2h\"; }; },\n"
+"    workers = { min = 0; max = 0x10; reserve = 5; idle = \"2h\"; }; },\n"
 "  { name = \"b\"; conninfo = \"host=h\" \" port=1\"; }\n"
 ");\n"
 "timeouts = { queue = \"1min\"; lock = \"2ms\"; statement = \"7us\";\n"
-"  connect = \"0\"; };\n"
+"  connect = \"0\"; drain = \"9s\"; };\n"
 "deadlock = { mode = \"report\"; first_look = \"20ms\"; notify = \"2s\"; };\n"
-"limits = { request = \"4096B\"; result = \"1GiB\"; output = \"64KiB\"; };\n"
-"log = { level = \"debug\"; };\n";
+"limits = { request = \"4096B\"; result = \"1GiB\"; output = \"64KiB\";\n"
+"  clients = 7; stall = \"0\"; };\n"
+"models = ( { table = \"app.\\\"t\\\"\"; name = \"u\"; hidden = true; },\n"
+"  { name = \"posts\"; database = \"b\"; relations = (\n"
+"    { name = \"one\"; to = \"u\"; columns = [\"a\", \"b \\\"c\\\"\"];\n"
+"      references = (\"x\", \"y\"); },\n"
+"    { name = \"many\"; to = \"tags\"; columns = [\"a\"];\n"
+"      references = [\"x\", \"y\"]; through = \"j\"; near = [\"n\"];\n"
+"      far = [\"f\", \"g\"]; } ); } );\n"
+"log = { level = \"debug\"; target = \"/var/log/lk\"; format = \"json\";\n"
+"  slow = \"0\"; };\n";
+
+static void
+check_models(const struct lk_config_models *models)
+{
+	const struct lk_config_relation *relation;
+
+	assert_int_equal(models->n, 2);
+	assert_string_equal(models->list[0].table, "app.\"t\"");
+	assert_string_equal(models->list[0].name, "u");
+	assert_string_equal(models->list[0].database, "");
+	assert_true(models->list[0].is_hidden);
+	assert_int_equal(models->list[0].n_relations, 0);
+	assert_string_equal(models->list[1].table, "");
+	assert_string_equal(models->list[1].database, "b");
+	assert_false(models->list[1].is_hidden);
+	assert_int_equal(models->list[1].n_relations, 2);
+	relation = &models->list[1].relations[0];
+	assert_string_equal(relation->columns, "a\nb \"c\"");
+	assert_string_equal(relation->references, "x\ny");
+	assert_string_equal(relation->through, "");
+	assert_string_equal(relation->near, "");
+	relation = &models->list[1].relations[1];
+	assert_string_equal(relation->name, "many");
+	assert_string_equal(relation->to, "tags");
+	assert_string_equal(relation->through, "j");
+	assert_string_equal(relation->near, "n");
+	assert_string_equal(relation->far, "f\ng");
+}
 
 static void
 check_full(const struct lk_config *config)
@@ -141,6 +187,7 @@ check_full(const struct lk_config *config)
 	assert_string_equal(db[0].conninfo, "dbname='x 99999999999'");
 	assert_int_equal(db[0].workers_min, 0);
 	assert_int_equal(db[0].workers_max, 16);
+	assert_int_equal(db[0].workers_reserve, 5);
 	assert_int_equal(db[0].workers_idle_us, 7200000000);
 	assert_string_equal(db[1].name, "b");
 	assert_string_equal(db[1].conninfo, "host=h port=1");
@@ -155,7 +202,14 @@ check_full(const struct lk_config *config)
 	assert_int_equal(config->limit_request_bytes, 4096);
 	assert_int_equal(config->limit_result_bytes, 1 << 30);
 	assert_int_equal(config->limit_output_bytes, 65536);
+	assert_int_equal(config->timeout_drain_us, 9000000);
+	assert_int_equal(config->limit_clients, 7);
+	assert_int_equal(config->limit_stall_us, 0);
+	check_models(config->models);
 	assert_int_equal(config->log_level, LK_LOG_DEBUG);
+	assert_string_equal(config->log_target, "/var/log/lk");
+	assert_int_equal(config->log_format, LK_LOG_JSON);
+	assert_int_equal(config->log_slow_us, 0);
 }
 
 static void
@@ -231,6 +285,10 @@ struct wrong {
 	const char	*accepted;	/* and after that */
 };
 
+/* With these keys behind its name. */
+#define RELATION(keys)	DB "models = ( { table = \"t\"; relations = (\n" \
+	"{ name = \"r\"; to = \"u\"; " keys " } ); } );"
+
 static const struct wrong wrongs[] = {
 	/* syntax */
 	{ "", ":1: databases: ", "is missing", "name = " },
@@ -246,19 +304,19 @@ static const struct wrong wrongs[] = {
 	{ "a = \"x\\x00y\";", ":1: ", "zero byte", "" },
 	/* names */
 	{ "listne = {};", ":1: listne: ", "is not known",
-	    "listen, databases, timeouts, deadlock, limits, log" },
+	    "listen, databases, timeouts, deadlock, replay, limits, models, log" },
 	{ DB "listen = {\n sock = \"x\"; };", ":3: listen.sock: ",
 	    "is not known", "socket, mode, group" },
 	{ DB "listen = {\n Mode = \"0600\"; };", ":3: listen.Mode: ",
 	    "is not known", "socket, mode, group" },
 	{ DB "timeouts = { idle = \"1s\"; };", ":2: timeouts.idle: ",
 	    "is not known", "queue, lock, statement, "
-	    "idle_in_transaction, connect" },
+	    "idle_in_transaction, idle_holder, connect" },
 	{ "databases = ( { name = \"m\"; conninfo = \"\";\n pool = 3; } );",
 	    ":2: databases.pool: ", "is not known", "name, conninfo, workers" },
 	{ "databases = ( { name = \"m\"; conninfo = \"\"; workers = {\n"
 	    "size = 3; }; } );", ":2: databases.workers.size: ",
-	    "is not known", "min, max, idle" },
+	    "is not known", "min, max, reserve, idle" },
 	/* types */
 	{ DB "listen = 5;", ":2: listen: ", "is no group", "{ key = value" },
 	{ DB "listen = ( { mode = \"0600\"; } );", ":2: listen: ",
@@ -321,11 +379,37 @@ static const struct wrong wrongs[] = {
 	    "is too large", "to 512MiB" },
 	{ DB "limits = { result = \"1s\"; };", ":2: limits.result: ",
 	    "unknown unit", "" },
+	{ DB "limits = { clients = 0; };", ":2: limits.clients: ",
+	    "\"0\" is too small", "from 1 to 1000000" },
+	{ DB "limits = { clients = 1000001; };", ":2: limits.clients: ",
+	    "is too large", "from 1 to 1000000" },
+	{ DB "limits = { clients = \"10\"; };", ":2: limits.clients: ",
+	    "is a string", "a whole number" },
+	{ DB "limits = { stall = 10; };", ":2: limits.stall: ",
+	    "is an integer", "a duration in quotes up to 24h" },
+	{ DB "limits = { stall = \"10\"; };", ":2: limits.stall: ",
+	    "has no unit", "or \"0\" for off" },
+	{ DB "timeouts = { drain = \"2d\"; };", ":2: timeouts.drain: ",
+	    "unknown unit", "h, min, s, ms, us" },
+	{ DB "timeouts = { drain = \"25h\"; };", ":2: timeouts.drain: ",
+	    "is too large", "up to 24h" },
+	{ DB "timeouts = { queue = \"1s\"; queue = \"2s\"; };", ":2: ",
+	    "duplicate", "key = value" },
 	/* words and modes */
 	{ DB "deadlock = { mode = \"Resolve\"; };", ":2: deadlock.mode: ",
 	    "\"Resolve\" is none", "\"resolve\", \"report\", \"off\"" },
 	{ DB "log = { level = \"\"; };", ":2: log.level: ", "\"\" is none",
 	    "\"info\"" },
+	{ DB "log = { format = \"JSON\"; };", ":2: log.format: ",
+	    "\"JSON\" is none", "\"text\", \"json\"" },
+	{ DB "log = { target = \"log/lockkeeperd\"; };", ":2: log.target: ",
+	    "\"log/lockkeeperd\" is neither", "\"stderr\", or the path" },
+	{ DB "log = { target = \"\"; };", ":2: log.target: ",
+	    "\"\" is neither", "from / on" },
+	{ DB "log = { target = \"/var/log/\x07\"; };", ":2: log.target: ",
+	    "control character", "" },
+	{ DB "log = { slow = \"250\"; };", ":2: log.slow: ",
+	    "has no unit", "\"0\" for off" },
 	{ DB "listen = { mode = \"1777\"; };", ":2: listen.mode: ",
 	    "no such mode", "as \"0660\"" },
 	{ DB "listen = { mode = \"0680\"; };", ":2: listen.mode: ",
@@ -357,6 +441,67 @@ static const struct wrong wrongs[] = {
 	{ "databases = ( { name = \"m\"; conninfo = \"\";\n"
 	    "workers = {\n max = 1; }; } );",
 	    ":2: databases.workers.min: ", "more than max", "" },
+	/* models */
+	{ DB "models = {};", ":2: models: ", "is no list", "( { table = " },
+	{ DB "models = ( { table = \"t\"; },\n5 );", ":3: models: ",
+	    "is no group", "{ key = value" },
+	{ DB "models = (\n{ hidden = true; } );", ":3: models.table: ",
+	    "is missing", "or name" },
+	{ DB "models = ( { tabel = \"t\"; } );", ":2: models.tabel: ",
+	    "is not known", "table, name, hidden, database, relations" },
+	{ DB "models = ( { table = 5; } );", ":2: models.table: ",
+	    "is an integer", "a string of 0 to 127 bytes" },
+	{ DB "models = ( { table = \"t\"; hidden = \"true\"; } );",
+	    ":2: models.hidden: ", "is a string", "true or false, without" },
+	{ DB "models = ( { table = \"t\"; hidden = 1; } );",
+	    ":2: models.hidden: ", "is an integer", "" },
+	{ DB "models = ( { table = \"t\";\ndatabase = \"m\"; } );",
+	    ":3: models.database: ", "is none of the databases", "name of one" },
+	{ DB "models = ( { table = \"t\"; },\n{ name = \"t\"; } );",
+	    ":3: models.name: ", "another entry", "one for each table" },
+	{ DB "models = ( { table = \"t\"; relations = {}; } );",
+	    ":2: models.relations: ", "is no list", "( { name = " },
+	{ DB "models = ( { table = \"t\"; relations = (\n"
+	    "{ to = \"u\"; columns = [\"a\"]; references = [\"b\"]; } ); } );",
+	    ":3: models.relations.name: ", "is missing", "1 to 63 bytes" },
+	{ DB "models = ( { table = \"t\"; relations = (\n"
+	    "{ name = \"r\"; to = \"u\"; references = [\"b\"]; } ); } );",
+	    ":3: models.relations.columns: ", "is missing",
+	    "1 to 32 names of at most 63 bytes, as [\"one\", \"other\"]" },
+	{ RELATION("columns = []; references = [\"b\"];"),
+	    ":3: models.relations.columns: ", "too few names", "1 to 32" },
+	{ RELATION("columns = \"a\"; references = [\"b\"];"),
+	    ":3: models.relations.columns: ", "is a string", "as [" },
+	{ RELATION("columns = [1]; references = [\"b\"];"),
+	    ":3: models.relations.columns: ", "is an array", "as [" },
+	{ RELATION("columns = [\"a\\nb\"]; references = [\"b\"];"),
+	    ":3: models.relations.columns: ", "is an array", "" },
+	{ RELATION("columns = [\"a\", \"\"]; references = [\"b\"];"),
+	    ":3: models.relations.columns: ", "an empty name", "" },
+	{ RELATION("columns = [\"\\x07\"]; references = [\"b\"];"),
+	    ":3: models.relations.columns: ", "control character", "" },
+	{ RELATION("columns = [\"0123456789012345678901234567890123456789"
+	    "012345678901234567890123\"]; references = [\"b\"];"),
+	    ":3: models.relations.columns: ", "too long", "" },
+	{ RELATION("columns = [\"a\"]; references = [\"b\", \"c\"];"),
+	    ":3: models.relations.references: ", "not as many", "one for each" },
+	{ RELATION("columns = [\"a\"]; references = [\"b\"]; near = [\"c\"];"),
+	    ":3: models.relations.near: ", "third model", "through" },
+	{ RELATION("columns = [\"a\"]; references = [\"b\"]; far = [\"c\"];"),
+	    ":3: models.relations.far: ", "third model", "through" },
+	{ RELATION("columns = [\"a\"]; references = [\"b\"];\n"
+	    "through = \"j\";"), ":3: models.relations.near: ",
+	    "not as many names as columns", "" },
+	{ RELATION("columns = [\"a\"]; references = [\"b\"];\n"
+	    "through = \"j\"; near = [\"n\"];"),
+	    ":3: models.relations.far: ", "not as many names as references",
+	    "" },
+	{ DB "models = ( { table = \"t\"; relations = (\n"
+	    "{ name = \"r\"; to = \"u\"; columns = [\"a\"]; "
+	    "references = [\"b\"]; },\n"
+	    "{ name = \"r\"; to = \"u\"; columns = [\"a\"]; "
+	    "references = [\"b\"]; } ); } );",
+	    ":4: models.relations.name: ", "another relation", "" },
 	/* counts */
 	{ "databases = ( { name = \"m\"; conninfo = \"\";\n"
 	    "workers = { max = 0; }; } );", ":2: databases.workers.max: ",
@@ -563,6 +708,121 @@ test_shown_config_has_no_password_and_still_reads(void **state)
 	free(text);
 }
 
+/* ---- reading it again ---- */
+
+/* What reloading `after` gives while `before` is in force; both are freed but
+ * the result. */
+static struct lk_config *
+reload(const char *before, const char *after, const char *ignored)
+{
+	struct lk_config *running = load(before), *config = NULL;
+	struct lk_buf names = LK_BUF_INIT;
+	struct lk_error error = { 0 };
+
+	write_bytes(after, strlen(after));
+	assert_int_equal(lk_config_reload(path, running, &config, &names,
+	    &error), 0);
+	assert_string_equal(lk_buf_cstr(&names), ignored);
+	lk_buf_fini(&names);
+	lk_config_free(&running);
+	return config;
+}
+
+static const char *
+row_value(const struct lk_config *config, const char *key)
+{
+	size_t i;
+
+	for (i = 0; i < config->n_rows; i++) {
+		if (strcmp(config->rows[i].key, key) == 0)
+			return config->rows[i].value;
+	}
+	fail_msg("no row %s", key);
+	return NULL;
+}
+
+#define TWO(a, b)							\
+	"databases = ( { name = \"a\"; conninfo = \"\"; workers = "	\
+	"{ max = " a "; }; }, { name = \"b\"; conninfo = \"\"; "	\
+	"workers = { max = " b "; }; } );\n"
+
+static void
+test_reload_takes_what_can_change_at_once(void **state)
+{
+	struct lk_config *config = reload(TWO("3", "4"), TWO("5", "6")
+	    "timeouts = { queue = \"7s\"; }; log = { level = \"debug\"; };",
+	    "");
+
+	(void)state;
+	assert_int_equal(config->databases[0].workers_max, 5);
+	assert_int_equal(config->databases[1].workers_max, 6);
+	assert_int_equal(config->timeout_queue_us, 7000000);
+	assert_int_equal(config->log_level, LK_LOG_DEBUG);
+	assert_string_equal(row_value(config, "timeouts.queue"), "7s");
+	assert_string_equal(row_value(config, "databases.b.workers.max"),
+	    "6");
+	lk_config_free(&config);
+}
+
+static void
+test_reload_keeps_and_names_what_needs_a_start(void **state)
+{
+	struct lk_config *config = reload(
+	    "databases = ( { name = \"a\"; conninfo = \"dbname=x\"; } );",
+	    "listen = { socket = \"/other\"; mode = \"0600\"; };\n"
+	    "databases = ( { name = \"a\"; conninfo = \"dbname=y\"; } );\n"
+	    "timeouts = { queue = \"7s\"; };", "listen.socket, "
+	    "listen.mode, databases.conninfo");
+
+	(void)state;
+	assert_string_equal(config->listen_socket,
+	    "/run/lockkeeper/lockkeeper.sock");
+	assert_int_equal(config->listen_mode, 0660);
+	assert_string_equal(config->databases[0].conninfo, "dbname=x");
+	assert_string_equal(row_value(config, "databases.a.conninfo"),
+	    "dbname=x");
+	assert_int_equal(config->timeout_queue_us, 7000000);
+	lk_config_free(&config);
+}
+
+static void
+test_reload_keeps_the_databases_that_run(void **state)
+{
+	static const char b[] =
+	    "databases = ( { name = \"b\"; conninfo = \"\"; workers = "
+	    "{ max = 9; }; } );";
+	struct lk_config *config = reload(TWO("3", "4"), b, "databases");
+
+	(void)state;
+	assert_int_equal(config->n_databases, 2);
+	assert_string_equal(config->databases[0].name, "a");
+	assert_int_equal(config->databases[0].workers_max, 3);
+	assert_int_equal(config->databases[1].workers_max, 9);
+	lk_config_free(&config);
+	config = reload(b, TWO("5", "6"), "databases");
+	assert_int_equal(config->n_databases, 1);
+	assert_int_equal(config->databases[0].workers_max, 6);
+	lk_config_free(&config);
+}
+
+static void
+test_reload_of_a_wrong_file_gives_nothing(void **state)
+{
+	struct lk_config *running = load(TWO("3", "4")), *config = NULL;
+	struct lk_buf names = LK_BUF_INIT;
+	struct lk_error error = { 0 };
+
+	(void)state;
+	write_bytes(TWO("5", "0"), strlen(TWO("5", "0")));
+	assert_int_equal(lk_config_reload(path, running, &config, &names,
+	    &error), -LK_E_INVAL);
+	assert_null(config);
+	assert_non_null(strstr(error.message, "databases.workers.max"));
+	lk_error_fini(&error);
+	lk_buf_fini(&names);
+	lk_config_free(&running);
+}
+
 /* ---- the table ---- */
 
 static void
@@ -570,7 +830,7 @@ test_dump_has_a_row_for_each_key(void **state)
 {
 	struct lk_buf out = LK_BUF_INIT;
 	const char *text, *p;
-	int n_rows = 0, n_tabs = 0;
+	size_t n_rows = 0, n_tabs = 0;
 
 	(void)state;
 	lk_config_dump(&out);
@@ -579,11 +839,14 @@ test_dump_has_a_row_for_each_key(void **state)
 		n_rows += *p == '\n';
 		n_tabs += *p == '\t';
 	}
-	assert_int_equal(n_rows, 22);
-	assert_int_equal(n_tabs, 6 * n_rows);
+	assert_int_equal(n_rows, lk_n_keys);
+	assert_int_equal(n_tabs, 7 * n_rows);
 	assert_non_null(strstr(text,
-	    "deadlock\tfirst_look\tduration\t15ms\t1ms\t10s\t"));
-	assert_non_null(strstr(text, "databases\tname\ttext\t-\t1\t63\t"));
+	    "deadlock\tfirst_look\tduration\t15ms\t1ms\t10s\tyes\t"));
+	assert_non_null(strstr(text,
+	    "databases\tname\ttext\t-\t1\t63\tno\t"));
+	assert_non_null(strstr(text,
+	    "deadlock\tmode\tresolve|report|off\tresolve\t-\t-\tyes\t"));
 	lk_buf_fini(&out);
 }
 
@@ -606,6 +869,11 @@ main(void)
 		cmocka_unit_test(test_passwords_are_masked),
 		cmocka_unit_test(
 		    test_shown_config_has_no_password_and_still_reads),
+		cmocka_unit_test(test_reload_takes_what_can_change_at_once),
+		cmocka_unit_test(
+		    test_reload_keeps_and_names_what_needs_a_start),
+		cmocka_unit_test(test_reload_keeps_the_databases_that_run),
+		cmocka_unit_test(test_reload_of_a_wrong_file_gives_nothing),
 		cmocka_unit_test(test_dump_has_a_row_for_each_key),
 	};
 	int fd = mkstemp(path), n_failed;

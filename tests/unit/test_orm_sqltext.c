@@ -131,6 +131,63 @@ assert_check(const char *sql, size_t n, bool in_tx, const char *want)
 }
 
 static void
+dml_is_known_by_its_first_word(void **state)
+{
+	static const struct {
+		const char	*sql;
+		bool		 is_dml;
+	} cases[] = {
+		{ "UPDATE r SET v = 1", true },
+		{ " /* a */ insert into r values (1)", true },
+		{ "(DELETE FROM r)", true },
+		{ "merge into r using s on true when matched then delete", true },
+		{ "SELECT 1", false },
+		{ "WITH x AS (UPDATE r SET v = 1) SELECT 1", false },
+		{ "CALL f()", false },
+		{ "DO 'x'", false },
+		{ "EXPLAIN ANALYZE UPDATE r SET v = 1", false },
+		{ "updated", false },
+		{ "-- update\nTRUNCATE r", false },
+		{ "", false },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < N(cases); i++) {
+		if (lk_sql_is_dml(cases[i].sql, strlen(cases[i].sql)) !=
+		    cases[i].is_dml)
+			fail_msg("%s", cases[i].sql);
+	}
+}
+
+static void
+a_query_is_known_by_its_first_word(void **state)
+{
+	static const struct {
+		const char	*sql;
+		bool		 is_query;
+	} cases[] = {
+		{ "SELECT 1", true },
+		{ " /* a */ values (1)", true },
+		{ "(TABLE r)", true },
+		{ "with x AS (SELECT 1) TABLE x", true },
+		{ "UPDATE r SET v = 1 RETURNING v", false },
+		{ "EXPLAIN SELECT 1", false },
+		{ "selected", false },
+		{ "-- select\nSHOW work_mem", false },
+		{ "", false },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < N(cases); i++) {
+		if (lk_sql_is_query(cases[i].sql, strlen(cases[i].sql)) !=
+		    cases[i].is_query)
+			fail_msg("%s", cases[i].sql);
+	}
+}
+
+static void
 refusal_names_the_verb(void **state)
 {
 	static const char *const cases[][2] = {
@@ -158,10 +215,10 @@ refusal_names_the_verb(void **state)
 		    "PREPARE TRANSACTION is not carried; use the verb COMMIT" },
 		{ "copy t to stdout", "COPY is not carried; use INSERT ... "
 		    "VALUES with parameters, or SELECT" },
-		{ "listen a", "LISTEN is not available over SQL: sessions are "
-		    "shared" },
-		{ "unlisten a", "UNLISTEN is not available over SQL: sessions "
-		    "are shared" },
+		{ "listen a",
+		    "use the verb SUBSCRIBE instead of SQL LISTEN" },
+		{ "unlisten a",
+		    "use the verb UNSUBSCRIBE instead of SQL UNLISTEN" },
 		{ " ; -- x", "empty statement" },
 		{ "", "empty statement" },
 	};
@@ -381,6 +438,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(first_word_gives_the_class),
+		cmocka_unit_test(dml_is_known_by_its_first_word),
+		cmocka_unit_test(a_query_is_known_by_its_first_word),
 		cmocka_unit_test(refusal_names_the_verb),
 		cmocka_unit_test(all_else_may_be_sent),
 		cmocka_unit_test(prepared_transactions_end_outside_only),

@@ -1,0 +1,250 @@
+/*
+ * The verbs about models: compiled here, against the snapshot of the catalog
+ * that is in force, and then run as any statement is.  What the snapshot does
+ * not know, and what the server says is no longer as the snapshot has it, asks
+ * for a newer one; outside a transaction the request is then compiled anew,
+ * once, before its client hears of it.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/die.h"
+#include "core/internal.h"
+#include "orm/verb.h"
+
+/* ---- compiling ---- */
+
+void
+lk_orm_forget(struct lk_request *req)
+{
+	req->cursor = 0;
+	lk_plan_fini(&req->plan);
+	lk_catalog_free(&req->catalog);
+}
+
+static int
+compile(struct lk_request *req, enum lk_orm_verb verb, size_t first,
+    struct lk_error *error)
+{
+	struct lk_verb_call call = {
+		.verb = verb,
+		.args = req->args + first,
+		.n_args = req->n_args - first,
+		.in_tx = req->tx != NULL,
+		.format = req->format,
+		.null_text = req->client->null_text,
+	};
+	struct lk_catalog *catalog = lk_catalog_use(req->database);
+	int rc;
+
+	lk_orm_forget(req);
+	rc = lk_verb_compile(catalog, &call, &req->plan, error);
+	if (rc == 0)
+		req->catalog = lk_catalog_hold(catalog);
+	return rc;
+}
+
+/*
+ * Whether what was refused waits for a newer snapshot.  A name may be one that
+ * was made a moment ago; a value that is none of its column's type, or one too
+ * many for a key, is seldom right after a change, and mostly never.
+ */
+bool
+lk_orm_awaits_newer(struct lk_request *req, int rc)
+{
+	if (rc == -LK_E_NOENT)
+		return lk_catalog_await(req);
+	return rc == -LK_E_INVAL && lk_catalog_await_recent(req);
+}
+
+bool
+lk_orm_compile(struct lk_request *req, enum lk_orm_verb verb, size_t first)
+{
+	struct lk_error error;
+	int rc;
+
+	if ((req->database->catalog == NULL || req->was_recompiled) &&
+	    lk_catalog_await(req))
+		return false;
+	lk_error_init(&error);
+	rc = compile(req, verb, first, &error);
+	if (rc != 0 && !lk_orm_awaits_newer(req, rc))
+		lk_request_fail(req, &error);
+	lk_error_fini(&error);
+	return rc == 0;
+}
+
+void
+lk_run_orm(struct lk_request *req)
+{
+	if (!lk_tx_refuses(req) && lk_orm_compile(req, req->verb->orm, 0))
+		lk_run_statement(req);
+}
+
+/* ---- handing over ---- */
+
+/* A part of an argument: what follows it is no NUL. */
+static bool
+is_cut(const struct lk_plan_param *param)
+{
+	return param->data != NULL && param->data[param->len] != '\0';
+}
+
+static size_t
+text_bytes(const struct lk_plan *plan)
+{
+	size_t i, total = strlen(plan->sql) + 1;
+
+	for (i = 0; i < plan->n_params; i++) {
+		if (is_cut(&plan->params[i]))
+			total += plan->params[i].len + 1;
+	}
+	return total;
+}
+
+/* With a NUL behind it, and the place after that. */
+static char *
+put_text(char *at, const char *data, size_t n)
+{
+	memcpy(at, data, n);
+	at[n] = '\0';
+	return at + n + 1;
+}
+
+void
+lk_orm_fill(struct lk_item *item, const struct lk_plan *plan)
+{
+	const struct lk_plan_param *from;
+	char *at;
+	size_t i;
+
+	item->text = at = lk_xcalloc(1, text_bytes(plan));
+	item->sql = at;
+	item->shape = plan->shape;
+	lk_with_copy(&item->with, &plan->with);
+	item->n_params = plan->n_params;
+	item->params = lk_xcalloc(plan->n_params + 1, sizeof(*item->params));
+	at = put_text(at, plan->sql, strlen(plan->sql));
+	for (i = 0; i < plan->n_params; i++) {
+		from = &plan->params[i];
+		item->params[i] = (struct lk_param){ .data = from->data,
+		    .len = from->len, .type = from->type,
+		    .from = from->from };
+		if (!is_cut(from))
+			continue;
+		item->params[i].data = at;
+		at = put_text(at, from->data, from->len);
+	}
+}
+
+/* ---- coming back ---- */
+
+/* What the snapshot says of names and types is not so: of those that the
+ * statement names, or of those that its triggers do. */
+static bool
+is_about_names(const char *sqlstate)
+{
+	static const char *const states[] = {
+		"42P01",	/* undefined_table */
+		"42703",	/* undefined_column */
+		"42704",	/* undefined_object: a type */
+		"42804",	/* datatype_mismatch */
+		"42809",	/* wrong_object_type */
+		"42883",	/* undefined_function: an operator of those types */
+		"42P10",	/* invalid_column_reference: ON CONFLICT's key */
+		"3F000",	/* invalid_schema_name */
+		"428C9",	/* generated_always */
+		"XX000",	/* "cache lookup failed": a type was dropped */
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(states) / sizeof(states[0]); i++) {
+		if (strcmp(sqlstate, states[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* PostgreSQL says what it cannot take, not for what: … type date: "abc" */
+static bool
+is_what_it_names(const struct lk_plan_param *param, const char *message)
+{
+	size_t n = strlen(message);
+
+	return param->column != NULL && param->data != NULL &&
+	    param->from == 0 && n >= param->len + 2 && message[n - 1] == '"' &&
+	    message[n - param->len - 2] == '"' &&
+	    memcmp(message + n - param->len - 1, param->data, param->len) == 0;
+}
+
+/* The only column for which that value was sent, or NULL. */
+static const struct lk_plan_param *
+find_culprit(const struct lk_plan *plan, const char *message)
+{
+	const struct lk_plan_param *found = NULL, *param;
+	size_t i;
+
+	for (i = 0; i < plan->n_params; i++) {
+		param = &plan->params[i];
+		if (!is_what_it_names(param, message))
+			continue;
+		if (found != NULL && found->column != param->column)
+			return NULL;
+		found = param;
+	}
+	return found;
+}
+
+static void
+name_column(const struct lk_plan *plan, struct lk_error *error)
+{
+	const struct lk_plan_param *culprit = strncmp(error->sqlstate, "22",
+	    2) == 0 ? find_culprit(plan, error->message) : NULL;
+
+	if (culprit == NULL)
+		return;
+	lk_error_prefix(error, "%s.%s: ", culprit->model->name,
+	    culprit->column->name);
+	lk_error_set_field(error, LK_FIELD_TABLE, culprit->model->name);
+	lk_error_set_field(error, LK_FIELD_COLUMN, culprit->column->name);
+}
+
+bool
+lk_orm_may_go_back(const struct lk_request *req)
+{
+	/* want_look: its deadline has passed while it ran. */
+	return req->tx == NULL && req->client != NULL && !req->why.is_set &&
+	    !req->want_look && !req->was_recompiled &&
+	    !req->core->is_stopping;
+}
+
+bool
+lk_orm_explain(struct lk_database *db, const struct lk_plan *plan,
+    struct lk_error *error)
+{
+	name_column(plan, error);
+	if (!is_about_names(error->sqlstate))
+		return false;
+	lk_catalog_doubt(db);
+	return true;
+}
+
+bool
+lk_orm_goes_back(struct lk_request *req, struct lk_item *item)
+{
+	if (req->catalog == NULL || item->outcome != LK_ITEM_FAILED)
+		return false;
+	if (item->error.kind == LK_ERR_UNMET)
+		lk_error_prefix(&item->error, "%s %s: ", req->verb->name,
+		    req->plan.model->name);
+	if (!lk_orm_explain(req->database, &req->plan, &item->error) ||
+	    !lk_orm_may_go_back(req))
+		return false;
+	req->was_recompiled = true;
+	req->arena = item->arena;
+	item->arena = NULL;
+	req->worker = NULL;
+	lk_request_set_state(req, LK_REQUEST_WAITING);
+	lk_request_todo(req);
+	return true;
+}

@@ -1,0 +1,150 @@
+"""The tests in several processes at a time, each with a PostgreSQL of its own.
+
+usage: shares.py DIRECTORY...
+
+Most of the time a test waits.  Each share is a pytest that loads this file as
+a plugin: it has collected all tests, and runs those of one file after the
+other, of which the shares agree who takes it.  Tests marked `alone` run at the
+end, by themselves.  What a share prints is shown when it has ended; the last
+line adds up.
+"""
+import collections
+import os
+import pathlib
+import re
+import shutil
+import signal
+import sys
+import tempfile
+
+import pytest
+
+import process
+
+HERE = pathlib.Path(__file__).resolve().parent
+# More than processors: most of the time a test waits.
+N_SHARES = int(os.environ.get("LK_SHARES") or (os.cpu_count() or 1) + 1)
+OUTCOMES = ("failed", "passed", "skipped", "error", "warning")
+# What a file is taken by: the shares make files in there.
+TAKEN = "LK_SHARES_TAKEN"
+
+
+# -- in a share: the plugin
+
+def _take(path):
+    """Whether it is ours: the first to ask gets it."""
+    place = os.path.join(os.environ[TAKEN], str(path).replace("/", "_"))
+    try:
+        os.close(os.open(place, os.O_CREAT | os.O_EXCL))
+        return True
+    except FileExistsError:
+        return False
+
+
+def _our_items(items):
+    files = {}
+    for item in items:
+        files.setdefault(item.path, []).append(item)
+    # The longest first, so that all end at about the same time.
+    for path in sorted(files, key=lambda path: -path.stat().st_size):
+        if _take(path):
+            yield from files[path]
+
+
+def pytest_runtestloop(session):
+    """pytest's own, but for where the items come from.  An item is run when
+    the next is known, since that says which fixtures stay."""
+    if session.testsfailed or session.config.option.collectonly \
+            or TAKEN not in os.environ:
+        return None		# pytest does it
+    ours = _our_items(session.items)
+    item = next(ours, None)
+    while item is not None:
+        following = next(ours, None)
+        item.config.hook.pytest_runtest_protocol(item=item,
+                                                 nextitem=following)
+        if session.shouldfail:
+            raise session.Failed(session.shouldfail)
+        if session.shouldstop:
+            raise session.Interrupted(session.shouldstop)
+        item = following
+    return True
+
+
+# -- all of them: the driver
+
+class Share:
+    def __init__(self, directories, which, taken=None):
+        self._output = tempfile.TemporaryFile()
+        env = os.environ | {"PYTHONPATH": os.pathsep.join(
+            [str(HERE)] + os.environ.get("PYTHONPATH", "").split(os.pathsep))}
+        if taken:
+            env[TAKEN] = taken
+        self._process = process.spawn(
+            [sys.executable, "-m", "pytest", "-q", "-c", HERE / "pytest.ini",
+             "--rootdir", HERE.parent, "-p", "shares", "-m", which,
+             "-o", "console_output_style=classic", *directories],
+            log=self._output, env=env)
+
+    def stop(self):
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGTERM)
+
+    def finish(self, counts):
+        """Wait for its end, show what it said, and add to the counts what its
+        last line says; returns its exit status."""
+        status = self._process.wait()
+        self._output.seek(0)
+        lines = self._output.read().decode(errors="replace").splitlines()
+        self._output.close()
+        found = re.findall(rf"(\d+) ({'|'.join(OUTCOMES)})s?\b",
+                           lines[-1] if lines else "")
+        for number, outcome in found:
+            counts[outcome] += int(number)
+        print("\n".join(lines[:-1] if found else lines), flush=True)
+        if status < 0:
+            print(f"pytest was ended by signal {-status}")
+        # There may be none that are alone.
+        if status == pytest.ExitCode.NO_TESTS_COLLECTED:
+            return 0
+        return abs(status)
+
+
+def run(directories):
+    counts = collections.Counter()
+    shares, statuses = [], []
+    taken = tempfile.mkdtemp(prefix="lkshares")
+    try:
+        shares += [Share(directories, "not alone", taken)
+                   for _ in range(N_SHARES)]
+        statuses += [share.finish(counts) for share in shares]
+        shares.append(Share(directories, "alone"))
+        statuses.append(shares[-1].finish(counts))
+    finally:
+        for share in shares:
+            share.stop()
+        for share in shares[len(statuses):]:
+            statuses.append(share.finish(counts) or 1)
+        shutil.rmtree(taken, ignore_errors=True)
+        if not counts["failed"]:	# one that broke may not have said so
+            counts["error"] = max(counts["error"], sum(map(bool, statuses)))
+        print(", ".join(f"{counts[outcome]} {outcome}"
+                        for outcome in OUTCOMES if counts[outcome])
+              or "0 passed")
+    return max(statuses)
+
+
+def main():
+    def interrupt(number, frame):
+        raise KeyboardInterrupt(f"signal {number}")
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, interrupt)
+    try:
+        return run(sys.argv[1:])
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())
