@@ -123,8 +123,8 @@ def test_they_run_in_the_order_of_their_coming(db, lockkeeperd):
     # One slot is the holder's, so there is no other order than that of turns.
     tx2 = c.call("%i", "BEGIN")
     c.send(f"#{tx2}", "@x", "SQL", update(3))
-    c.call(tx, "COMMIT")
     good(c.tag("x"))
+    c.call(tx, "COMMIT")
     all_done(c, 20)
     c.call(f"#{tx2}", "COMMIT")
     assert db.value("SELECT s FROM t") == "hABCDEFGHIJKLMNOPQRST"
