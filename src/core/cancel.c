@@ -24,6 +24,27 @@ is_due(const struct lk_request *req, uint64_t after_us)
 	return req->core->now_us >= req->cancel_since_us + after_us;
 }
 
+/* What the request's worker is at, or only that wait of its. */
+static struct lk_cancel *
+make_cancel(const struct lk_request *req, const struct lk_wait *wait)
+{
+	struct lk_cancel *cancel = lk_xcalloc(1, sizeof(*cancel));
+
+	lk_list_init(&cancel->msg.link);
+	cancel->msg.kind = LK_MSG_CANCEL;
+	cancel->worker = req->worker->index;
+	cancel->request = req->id;
+	cancel->backend_pid = req->worker->backend_pid;
+	if (wait != NULL) {
+		memcpy(cancel->waitstart, wait->waitstart,
+		    sizeof(cancel->waitstart));
+		memcpy(cancel->vxid, wait->vxid, sizeof(cancel->vxid));
+	}
+	req->worker->n_cancels++;
+	req->core->stats.cancels++;
+	return cancel;
+}
+
 static void
 ask(struct lk_request *req, const struct lk_wait *wait)
 {
@@ -33,20 +54,8 @@ ask(struct lk_request *req, const struct lk_wait *wait)
 
 	if (worker->backend_pid == 0)
 		return;		/* the session's end is on its way to us */
-	cancel = lk_xcalloc(1, sizeof(*cancel));
-	lk_list_init(&cancel->msg.link);
-	cancel->msg.kind = LK_MSG_CANCEL;
-	cancel->worker = worker->index;
-	cancel->request = req->id;
-	cancel->backend_pid = worker->backend_pid;
+	cancel = make_cancel(req, wait);
 	cancel->terminate = is_due(req, TERMINATE_US);
-	if (wait != NULL) {
-		memcpy(cancel->waitstart, wait->waitstart,
-		    sizeof(cancel->waitstart));
-		memcpy(cancel->vxid, wait->vxid, sizeof(cancel->vxid));
-	}
-	worker->n_cancels++;
-	core->stats.cancels++;
 	if (lk_server_is_watched(worker->server) && !is_due(req, LEAVE_US))
 		core->effects->cancel(core->ctx, worker->server->index,
 		    &cancel);
@@ -92,6 +101,15 @@ cancel_queued(struct lk_request *req, struct lk_error *why)
 	lk_request_fail(req, why);
 }
 
+/* It leaves its batch, which goes on for the others. */
+static void
+end_apart(struct lk_request *req, struct lk_error *why)
+{
+	lk_record_timeout(req, why);
+	lk_deadlock_ended(req, LK_DEADLOCK_FAILED);
+	lk_request_fail(req, why);
+}
+
 static void
 cancel_running(struct lk_request *req, struct lk_error *why,
     const struct lk_wait *wait)
@@ -127,7 +145,10 @@ lk_cancel_request(struct lk_request *req, struct lk_error *why,
 		cancel_queued(req, why);
 		break;
 	case LK_REQUEST_RUNNING:
-		cancel_running(req, why, wait);
+		if (lk_worker_lets_go(req))
+			end_apart(req, why);
+		else
+			cancel_running(req, why, wait);
 		break;
 	case LK_REQUEST_ENDING:
 	case LK_REQUEST_HELD:
@@ -135,6 +156,21 @@ lk_cancel_request(struct lk_request *req, struct lk_error *why,
 	case LK_REQUEST__N:
 		break;
 	}
+}
+
+/* Each look that still sees the wait asks again, so nothing repeats it. */
+void
+lk_cancel_batch(struct lk_worker *worker, const struct lk_wait *wait)
+{
+	struct lk_core *core = worker->database->core;
+	const struct lk_request *first = lk_worker_request(worker);
+	struct lk_cancel *cancel;
+
+	if (first == NULL || worker->n_cancels > 0)
+		return;
+	worker->is_breaking = true;
+	cancel = make_cancel(first, wait);
+	core->effects->cancel(core->ctx, worker->server->index, &cancel);
 }
 
 bool

@@ -87,9 +87,12 @@ static bool
 still_waits(const struct lk_server *server, const struct lk_wait *wait)
 {
 	const struct lk_worker *worker = lk_worker_by_pid(server, wait->pid);
+	const struct lk_request *req;
 
-	return worker == NULL || (worker->request != NULL &&
-	    worker->request->is_waiting && !worker->request->why.is_set);
+	if (worker == NULL)
+		return true;
+	req = lk_worker_request(worker);
+	return req != NULL && req->is_waiting && !req->why.is_set;
 }
 
 static void

@@ -248,12 +248,32 @@ bool	lk_worker_is_free(const struct lk_worker *worker);
 /* Hand the request's statement to its worker. */
 void	lk_worker_submit(struct lk_worker *worker, struct lk_request *req);
 void	lk_worker_submit_rollback(struct lk_worker *worker);
+/*
+ * Hand over several requests of autocommit, whose job the caller has made: an
+ * item each, in their order, by lk_worker_fill().  Whatever the items have to do
+ * with each other on the session, each comes back with an outcome of its own:
+ * UNSENT is queued again.
+ */
+void	lk_worker_submit_batch(struct lk_worker *worker,
+	    struct lk_request **reqs, struct lk_job *job);
+/* The request's statement, whose arguments the item takes along. */
+void	lk_worker_fill(struct lk_item *item, struct lk_request *req);
+/*
+ * A RUNNING request is to end before its time.  True: it has left a batch in
+ * which there are others, and what comes back for it will be dropped.  False:
+ * its statement is to be cancelled.
+ */
+bool	lk_worker_lets_go(struct lk_request *req);
 /* Whatever may be next on it: its tx's statement, or the pool. */
 void	lk_worker_settle(struct lk_worker *worker);
 void	lk_worker_job_done(struct lk_worker *worker, struct lk_job *job);
 void	lk_worker_note(struct lk_worker *worker, struct lk_note *note);
 void	lk_worker_exited(struct lk_worker *worker);
 struct lk_worker *lk_worker_by_pid(const struct lk_server *server, int pid);
+/* The one that has this link in worker->requests. */
+struct lk_request *lk_worker_request_at(const struct lk_list *link);
+/* The first whose job is out; NULL: no job is, or one of ours. */
+struct lk_request *lk_worker_request(const struct lk_worker *worker);
 
 /* cancel.c */
 /*
@@ -262,6 +282,9 @@ struct lk_worker *lk_worker_by_pid(const struct lk_server *server, int pid);
  */
 void	lk_cancel_request(struct lk_request *req, struct lk_error *why,
 	    const struct lk_wait *wait);
+/* Likewise a batch that is in this wait: its requests are asked again, each
+ * alone. */
+void	lk_cancel_batch(struct lk_worker *worker, const struct lk_wait *wait);
 /* Whether it is by our cancel that the statement failed. */
 bool	lk_cancel_has_hit(const struct lk_request *req,
 	    const struct lk_item *item);

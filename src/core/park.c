@@ -332,7 +332,7 @@ const struct lk_wait *
 lk_park_wait_of(const struct lk_request *req)
 {
 	if (req == NULL || req->state != LK_REQUEST_RUNNING ||
-	    req->client == NULL || !req->is_waiting ||
+	    req->worker->is_batch || req->client == NULL || !req->is_waiting ||
 	    req->waitstart[0] == '\0' || req->why.is_set)
 		return NULL;
 	return lk_request_wait(req);

@@ -101,7 +101,7 @@ put_our_blocker(struct lk_buf *out, const struct lk_worker *worker,
     const struct lk_client *viewer)
 {
 	const struct lk_tx *tx = worker->tx;
-	const struct lk_request *req = worker->request;
+	const struct lk_request *req = lk_worker_request(worker);
 	const struct lk_task *task = tx != NULL ? tx->owner :
 	    req != NULL ? req->task : NULL;
 	const struct lk_client *client = tx != NULL ? tx->client :

@@ -55,8 +55,10 @@ lk_about_worker(const struct lk_worker *worker)
 {
 	struct lk_log_about about = { 0 };
 
-	if (worker->request != NULL)
-		about = lk_about_request(worker->request);
+	const struct lk_request *req = lk_worker_request(worker);
+
+	if (req != NULL)
+		about = lk_about_request(req);
 	else if (worker->tx != NULL)
 		about = lk_about_tx(worker->tx);
 	about.pid = pid_of(worker);
@@ -70,17 +72,12 @@ struct times {
 	uint64_t	 total_ms, queue_ms, lock_ms, run_ms;
 };
 
-static bool
-is_out(const struct lk_request *req)
-{
-	return req->worker != NULL && req->worker->request == req;
-}
-
 static struct times
 times_of(const struct lk_request *req)
 {
 	uint64_t now_us = req->core->now_us;
-	uint64_t out_us = is_out(req) ? now_us - req->sent_us : req->out_us;
+	uint64_t out_us = lk_list_is_linked(&req->job_link) ?
+	    now_us - req->sent_us : req->out_us;
 	uint64_t lock_us = req->locked_us;
 	struct times times;
 

@@ -224,6 +224,7 @@ lk_request_new(struct lk_client *client)
 	lk_list_init(&req->task_link);
 	lk_list_init(&req->tx_link);
 	lk_list_init(&req->ready_link);
+	lk_list_init(&req->job_link);
 	lk_list_init(&req->todo_link);
 	lk_list_init(&req->catalog_link);
 	lk_list_init(&req->subscriptions);
@@ -636,8 +637,8 @@ void
 lk_request_drop(struct lk_request *req)
 {
 	struct lk_error why;
-	bool is_out = req->state == LK_REQUEST_RUNNING ||
-	    req->state == LK_REQUEST_ENDING;
+	bool is_out = (req->state == LK_REQUEST_RUNNING &&
+	    !lk_worker_lets_go(req)) || req->state == LK_REQUEST_ENDING;
 
 	give_tag_back(req);
 	lk_list_remove(&req->client_link);

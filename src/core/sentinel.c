@@ -245,13 +245,14 @@ lk_sentinel_look(struct lk_server *server)
 	for (i = 0; i < core->n_workers; i++) {
 		if (core->workers[i] != NULL &&
 		    core->workers[i]->server == server)
-			choose_sentinel(server, core->workers[i]->request);
+			choose_sentinel(server,
+			    lk_worker_request(core->workers[i]));
 	}
 	for (i = 0; i < core->n_workers; i++) {
 		if (core->workers[i] != NULL &&
 		    core->workers[i]->server == server)
 			has_parked |= park_waiter(server,
-			    core->workers[i]->request);
+			    lk_worker_request(core->workers[i]));
 	}
 	if (!has_parked)
 		return;

@@ -132,7 +132,7 @@ lk_wait_request(const struct lk_server *server, const struct lk_wait *wait)
 	if (wait->pid == 0)
 		return lk_container(wait, struct lk_request, parked);
 	worker = lk_worker_by_pid(server, wait->pid);
-	return worker != NULL ? worker->request : NULL;
+	return worker != NULL ? lk_worker_request(worker) : NULL;
 }
 
 const struct lk_backend *

@@ -149,7 +149,7 @@ static void
 put_tx_cells(struct lk_row *row, const struct lk_tx *tx)
 {
 	const struct lk_request *req = tx->worker != NULL ?
-	    tx->worker->request : NULL;
+	    lk_worker_request(tx->worker) : NULL;
 
 	lk_row_int(row, tx->handle);
 	lk_row_text(row, lk_tx_state_word(tx->state));
@@ -211,7 +211,7 @@ show_worker(struct lk_row *row, const struct lk_worker *worker)
 	put_pid(row, worker);
 	put_tx(row, worker->tx);
 	put_ms(row, worker->since_us);
-	put_doing(row, worker->request);
+	put_doing(row, lk_worker_request(worker));
 }
 
 static void
@@ -393,8 +393,10 @@ show_workers(struct lk_row *row)
 static const struct lk_wait *
 current_wait(const struct lk_worker *worker)
 {
-	if (worker == NULL || worker->request == NULL ||
-	    worker->server == NULL || !worker->request->is_waiting)
+	const struct lk_request *req = worker != NULL ?
+	    lk_worker_request(worker) : NULL;
+
+	if (req == NULL || worker->server == NULL || !req->is_waiting)
 		return NULL;
 	return lk_look_find(worker->server->last, worker->backend_pid);
 }
@@ -488,7 +490,7 @@ show_waits(struct lk_row *row)
 	for (i = 0; i < core->n_workers; i++) {
 		wait = current_wait(core->workers[i]);
 		if (wait != NULL)
-			show_wait(row, core->workers[i]->request, wait);
+			show_wait(row, lk_worker_request(core->workers[i]), wait);
 	}
 	LK_LIST_EACH(&core->parks, it, next)
 		show_parked(row, lk_container(it, struct lk_park, link));

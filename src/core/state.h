@@ -95,11 +95,17 @@ struct lk_worker {
 	int		 backend_pid;	/* 0 without a session */
 	struct lk_log_about lost;	/* with its session; pid 0: no news */
 	struct lk_tx	*tx;		/* pinned to it, or NULL */
-	struct lk_request *request;	/* whose job is out; NULL: none, or ours */
+	struct lk_list	 requests;	/* whose job is out, as its items stand;
+					   empty: none is, or ours */
 	bool		 has_job;
+	bool		 is_batch;	/* each of its items is its request's own
+					   affair */
+	bool		 is_breaking;	/* a batch that is being cancelled, to be
+					   asked again one by one */
 	bool		 is_clean;	/* may serve somebody else */
 	unsigned	 n_cancels;	/* out: the fence is up while not 0 */
 	uint64_t	 since_us;	/* of state */
+	uint64_t	 seq;		/* core->seq when that last changed */
 	struct lk_timer	 idle_timer;
 	uint32_t	 node_number;	/* in the wait graph */
 };
@@ -322,6 +328,7 @@ struct lk_request {
 					   close; 0: none */
 	struct lk_database *database;
 	struct lk_worker *worker;	/* while RUNNING */
+	struct lk_list	 job_link;	/* worker->requests, while its job is out */
 	struct lk_list	 client_link, order_link, task_link, tx_link;
 	struct lk_list	 ready_link;	/* database->ready_*, while QUEUED */
 	struct lk_list	 todo_link;	/* core->todo */
@@ -340,6 +347,8 @@ struct lk_request {
 	struct lk_plan	 plan;		/* to be run instead of args; its sql is
 					   NULL: there is none */
 	bool		 was_recompiled;	/* for the server knew better */
+	bool		 is_alone;	/* it is in no batch: it was, and that waited
+					   for a lock */
 	struct lk_unit	*unit;		/* EXEC's, or NULL */
 	bool		 is_must;	/* MUST stands before the verb */
 	bool		 breaks_unit;	/* MULTI: a verb behind it has failed */

@@ -132,6 +132,17 @@ add_reply_nodes(struct build *b, struct lk_client *client)
 	}
 }
 
+/* Its slot is free when all that its job carries is done. */
+static void
+add_job_edges(struct build *b, const struct lk_worker *worker)
+{
+	const struct lk_list *it;
+
+	for (it = worker->requests.next; it != &worker->requests; it = it->next)
+		add_edge(b, worker->node_number,
+		    lk_worker_request_at(it)->node_number);
+}
+
 static void
 add_worker_nodes(struct build *b)
 {
@@ -151,9 +162,8 @@ add_worker_nodes(struct build *b)
 		if (worker->tx != NULL)
 			add_edge(b, worker->node_number,
 			    worker->tx->node_number);
-		else if (worker->request != NULL)
-			add_edge(b, worker->node_number,
-			    worker->request->node_number);
+		else
+			add_job_edges(b, worker);
 	}
 }
 
@@ -510,12 +520,13 @@ static uint32_t
 waiter_node(const struct lk_server *server, const struct lk_wait *wait)
 {
 	const struct lk_worker *worker = lk_worker_by_pid(server, wait->pid);
+	const struct lk_request *req;
 
 	if (worker == NULL)
 		return server->first_foreign +
 		    (uint32_t)(wait - server->last->waits);
-	return worker->request != NULL ? worker->request->node_number :
-	    worker->node_number;
+	req = lk_worker_request(worker);
+	return req != NULL ? req->node_number : worker->node_number;
 }
 
 static bool

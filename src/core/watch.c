@@ -89,8 +89,12 @@ note_queue(const struct lk_list *ready, uint64_t *first_us, uint64_t *last_us)
 static bool
 can_move(const struct lk_worker *worker)
 {
-	if (worker->state == LK_WORKER_BUSY)
-		return worker->request == NULL || !worker->request->is_waiting;
+	const struct lk_request *req;
+
+	if (worker->state == LK_WORKER_BUSY) {
+		req = lk_worker_request(worker);
+		return req == NULL || !req->is_waiting;
+	}
 	return worker->state != LK_WORKER_PINNED &&
 	    worker->state != LK_WORKER_STOPPING;
 }
@@ -152,12 +156,31 @@ queues_due(const struct lk_server *server)
 	return first;
 }
 
+/* When the first of a job's requests wants to be looked at. */
+static uint64_t
+job_due(const struct lk_server *server, const struct lk_worker *worker,
+    bool *is_own_out)
+{
+	const struct lk_list *it;
+	uint64_t due, first = LK_NEVER;
+	bool is_own;
+
+	*is_own_out = false;
+	for (it = worker->requests.next; it != &worker->requests;
+	    it = it->next) {
+		due = statement_due(server, lk_worker_request_at(it), &is_own);
+		first = sooner(first, due);
+		*is_own_out |= is_own && due <= server->core->now_us;
+	}
+	return first;
+}
+
 static uint64_t
 next_due(const struct lk_server *server, bool *is_own_out)
 {
 	struct lk_core *core = server->core;
 	struct lk_worker *worker;
-	uint64_t due, first = queues_due(server);
+	uint64_t first = queues_due(server);
 	bool is_own;
 	uint32_t i;
 
@@ -172,13 +195,8 @@ next_due(const struct lk_server *server, bool *is_own_out)
 		if (worker == NULL || worker->server != server)
 			continue;
 		first = sooner(first, lk_holder_due(server, worker->tx));
-		if (worker->request == NULL)
-			continue;
-		due = statement_due(server, worker->request, &is_own);
-		if (due < first)
-			first = due;
-		if (due <= core->now_us && is_own)
-			*is_own_out = true;
+		first = sooner(first, job_due(server, worker, &is_own));
+		*is_own_out |= is_own;
 	}
 	if (first != LK_NEVER && server->is_blind)
 		first = later(first, server->looked_us + BLIND_US);
@@ -513,12 +531,40 @@ see_statement(struct lk_server *server, struct lk_request *req)
 	drop_stalled_holder(server, wait);
 }
 
+/* Those that its job carries; some may leave it for what is seen. */
+static void
+see_job(struct lk_server *server, struct lk_worker *worker)
+{
+	const struct lk_wait *wait;
+	struct lk_list *it, *next;
+
+	LK_LIST_EACH(&worker->requests, it, next)
+		see_statement(server, lk_worker_request_at(it));
+	wait = lk_look_find(server->last, worker->backend_pid);
+	if (worker->is_batch && wait != NULL && wait->waitstart[0] != '\0' &&
+	    worker->seq <= server->last->seq)
+		lk_cancel_batch(worker, wait);
+}
+
+static void
+see_nothing_of(struct lk_server *server, struct lk_worker *worker)
+{
+	struct lk_list *it, *next;
+	struct lk_request *req;
+
+	LK_LIST_EACH(&worker->requests, it, next) {
+		req = lk_worker_request_at(it);
+		req->is_waiting = false;
+		if (req->want_look)
+			deadline_timed_out(server, req, NULL);
+	}
+}
+
 /* Nothing can be seen: deadlines are kept all the same. */
 static void
 see_nothing(struct lk_server *server, const struct lk_look *look)
 {
 	struct lk_core *core = server->core;
-	struct lk_request *req;
 	uint32_t i;
 
 	if (!server->is_blind)
@@ -527,15 +573,9 @@ see_nothing(struct lk_server *server, const struct lk_look *look)
 	server->is_blind = true;
 	core->stats.looks_failed++;
 	for (i = 0; i < core->n_workers; i++) {
-		if (core->workers[i] == NULL ||
-		    core->workers[i]->server != server)
-			continue;
-		req = core->workers[i]->request;
-		if (req == NULL)
-			continue;
-		req->is_waiting = false;
-		if (req->want_look)
-			deadline_timed_out(server, req, NULL);
+		if (core->workers[i] != NULL &&
+		    core->workers[i]->server == server)
+			see_nothing_of(server, core->workers[i]);
 	}
 }
 
@@ -549,9 +589,8 @@ see(struct lk_server *server)
 	server->is_blind = false;
 	for (i = 0; i < core->n_workers; i++) {
 		worker = core->workers[i];
-		if (worker != NULL && worker->server == server &&
-		    worker->request != NULL)
-			see_statement(server, worker->request);
+		if (worker != NULL && worker->server == server)
+			see_job(server, worker);
 	}
 	if (is_off(core))
 		return;

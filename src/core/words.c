@@ -160,13 +160,17 @@ void
 lk_words_tx(struct lk_buf *out, const struct lk_tx *tx,
     const struct lk_client *viewer)
 {
+	const struct lk_request *req = NULL;
+
 	lk_buf_printf(out, "#%llu of ", (unsigned long long)tx->handle);
 	if (tx->owner != NULL)
 		lk_words_task(out, tx->owner);
 	else
 		lk_words_client(out, tx->client);
-	if (tx->state == LK_TX_RUNNING && tx->worker->request != NULL) {
-		put_running(out, tx->worker->request, viewer);
+	if (tx->state == LK_TX_RUNNING)
+		req = lk_worker_request(tx->worker);
+	if (req != NULL) {
+		put_running(out, req, viewer);
 		return;
 	}
 	lk_buf_printf(out, ", %s for %llu ms after ",
@@ -198,6 +202,7 @@ lk_words_blocker(struct lk_buf *out, const struct lk_server *server,
     const struct lk_blocker *blocker, const struct lk_client *viewer)
 {
 	const struct lk_worker *worker;
+	const struct lk_request *req;
 
 	if (blocker->pid == 0) {
 		lk_buf_printf(out, "prepared transaction '%s'",
@@ -209,13 +214,14 @@ lk_words_blocker(struct lk_buf *out, const struct lk_server *server,
 		return;
 	}
 	worker = lk_worker_by_pid(server, blocker->pid);
+	req = worker != NULL ? lk_worker_request(worker) : NULL;
 	if (worker == NULL) {
 		put_foreign(out, server, blocker->pid, viewer);
 	} else if (worker->tx != NULL) {
 		lk_words_tx(out, worker->tx, viewer);
-	} else if (worker->request != NULL) {
-		lk_words_task(out, worker->request->task);
-		put_running(out, worker->request, viewer);
+	} else if (req != NULL) {
+		lk_words_task(out, req->task);
+		put_running(out, req, viewer);
 	} else {
 		lk_buf_puts(out, "a session that is just finishing");
 	}
@@ -389,7 +395,7 @@ static void
 put_slot(struct lk_buf *out, const struct lk_worker *worker,
     const struct lk_client *viewer)
 {
-	const struct lk_request *req = worker->request;
+	const struct lk_request *req = lk_worker_request(worker);
 
 	if (worker->tx != NULL) {
 		lk_words_tx(out, worker->tx, viewer);

@@ -84,6 +84,7 @@ lk_worker_start(struct lk_database *db)
 	}
 	worker = lk_xcalloc(1, sizeof(*worker));
 	lk_list_init(&worker->link);
+	lk_list_init(&worker->requests);
 	worker->database = db;
 	worker->index = index;
 	worker->state = LK_WORKER_CONNECTING;
@@ -145,7 +146,7 @@ lk_worker_set_state(struct lk_worker *worker, enum lk_worker_state state)
 	leave_state(worker);
 	worker->state = state;
 	worker->since_us = worker->database->core->now_us;
-	worker->database->core->seq++;
+	worker->seq = ++worker->database->core->seq;
 	enter_state(worker);
 }
 
@@ -172,6 +173,19 @@ lk_worker_by_pid(const struct lk_server *server, int pid)
 	return NULL;
 }
 
+struct lk_request *
+lk_worker_request_at(const struct lk_list *link)
+{
+	return lk_container(link, struct lk_request, job_link);
+}
+
+struct lk_request *
+lk_worker_request(const struct lk_worker *worker)
+{
+	return lk_list_is_empty(&worker->requests) ? NULL :
+	    lk_worker_request_at(worker->requests.next);
+}
+
 /* ---- handing over ---- */
 
 static void
@@ -189,8 +203,8 @@ fill_params(struct lk_item *item, const struct lk_request *req)
 		    .len = req->args[i + 1].len };
 }
 
-static void
-fill_item(struct lk_item *item, struct lk_request *req)
+void
+lk_worker_fill(struct lk_item *item, struct lk_request *req)
 {
 	item->request = req->id;
 	item->format = req->format;
@@ -242,8 +256,19 @@ make_job(struct lk_request *req)
 	if (req->unit != NULL)
 		return lk_unit_job(req);
 	job = lk_job_new(1);
-	fill_item(&job->items[0], req);
+	lk_worker_fill(&job->items[0], req);
 	return job;
+}
+
+/* It goes out with its worker's next job. */
+static void
+take_along(struct lk_worker *worker, struct lk_request *req)
+{
+	note_doing(req);
+	lk_request_set_state(req, LK_REQUEST_RUNNING);
+	req->worker = worker;
+	req->sent_us = req->core->now_us;
+	lk_list_append(&worker->requests, &req->job_link);
 }
 
 void
@@ -251,11 +276,9 @@ lk_worker_submit(struct lk_worker *worker, struct lk_request *req)
 {
 	struct lk_core *core = req->core;
 	struct lk_tx *tx = req->tx;
-	struct lk_job *job;
+	struct lk_job *job = make_job(req);
 	bool ends_tx = tx != NULL && tx->state == LK_TX_ENDING;
 
-	note_doing(req);
-	job = make_job(req);
 	job->limit_result = core->config->limit_result_bytes;
 	job->in_tx = tx != NULL && !ends_tx;
 	job->clean = !job->in_tx && !(tx == NULL && req->plan.is_clean);
@@ -263,13 +286,44 @@ lk_worker_submit(struct lk_worker *worker, struct lk_request *req)
 		job->begin = tx->begin;
 	if (tx != NULL && !ends_tx)
 		lk_tx_set_state(tx, LK_TX_RUNNING);
-	lk_request_set_state(req, LK_REQUEST_RUNNING);
-	req->worker = worker;
-	req->sent_us = core->now_us;
-	worker->request = req;
+	take_along(worker, req);
 	core->stats.statements += job->n_items;
 	hand_over(worker, &job);
 	lk_watch_statement(req);
+}
+
+void
+lk_worker_submit_batch(struct lk_worker *worker, struct lk_request **reqs,
+    struct lk_job *job)
+{
+	struct lk_core *core = worker->database->core;
+	size_t i;
+
+	job->limit_result = core->config->limit_result_bytes;
+	job->clean = false;
+	for (i = 0; i < job->n_items; i++) {
+		job->clean |= !reqs[i]->plan.is_clean;
+		take_along(worker, reqs[i]);
+	}
+	worker->is_batch = true;
+	core->stats.statements += job->n_items;
+	hand_over(worker, &job);
+	for (i = 0; i < job->n_items; i++)
+		lk_watch_statement(reqs[i]);
+}
+
+bool
+lk_worker_lets_go(struct lk_request *req)
+{
+	const struct lk_worker *worker = req->worker;
+
+	/* Who writes may have written by now. */
+	if (!worker->is_batch || req->plan.is_write ||
+	    worker->requests.next == worker->requests.prev)
+		return false;
+	lk_record_answered(req, UINT64_MAX);
+	lk_list_remove(&req->job_link);
+	return true;
 }
 
 void
@@ -280,7 +334,6 @@ lk_worker_submit_rollback(struct lk_worker *worker)
 	job->items[0].kind = LK_ITEM_CONTROL;
 	job->items[0].sql = "ROLLBACK";
 	job->clean = true;
-	worker->request = NULL;
 	hand_over(worker, &job);
 }
 
@@ -401,10 +454,9 @@ count_loaded(struct lk_core *core, const struct lk_job *job)
 }
 
 static void
-autocommit_done(struct lk_request *req, struct lk_job *job)
+autocommit_done(struct lk_request *req, struct lk_job *job,
+    struct lk_item *item)
 {
-	struct lk_item *item = lk_job_answer(job);
-
 	if (req->is_parking && item->outcome == LK_ITEM_FAILED &&
 	    lk_cancel_has_hit(req, item)) {
 		lk_park_arrive(req, item);
@@ -420,40 +472,119 @@ autocommit_done(struct lk_request *req, struct lk_job *job)
 		statement_done(req, item);
 }
 
+static void
+note_answer(struct lk_request *req, struct lk_job *job, struct lk_item *item)
+{
+	req->task->ran_seq = ++req->core->seq;
+	lk_record_answered(req, job->run_us);
+	if (req->is_sentinel)
+		lk_sentinel_gone(req, !lk_cancel_has_hit(req, item));
+	else if (req->keeps_slot && item->outcome == LK_ITEM_DONE)
+		lk_sentinel_probe_through(req);
+	if (req->unit != NULL)
+		lk_unit_take_back(req, job);
+	lk_list_remove(&req->job_link);
+}
+
+/* Of a job that was all its request's, or the daemon's own. */
+static void
+job_done(struct lk_worker *worker, struct lk_request *req, struct lk_job *job)
+{
+	struct lk_item *item = lk_job_answer(job);
+
+	if (req != NULL && may_requeue(req, item)) {
+		lk_worker_settle(worker);
+		requeue(req, item);
+	} else if (req != NULL && lk_orm_goes_back(req, item)) {
+		;	/* it is on its way again */
+	} else if (worker->tx != NULL) {
+		lk_tx_job_done(worker->tx, worker, req, job);
+	} else if (req != NULL) {
+		autocommit_done(req, job, item);
+	}
+}
+
+/* NULL: it has left the job, and the item is of no use to anybody. */
+static struct lk_request *
+carried(const struct lk_worker *worker, const struct lk_item *item)
+{
+	struct lk_request *req = lk_idtab_get(
+	    &worker->database->core->request_ids, item->request);
+
+	return req != NULL && req->worker == worker &&
+	    lk_list_is_linked(&req->job_link) ? req : NULL;
+}
+
+/*
+ * The batch was cancelled since it waited for a lock, which may be one that this
+ * request does not want: it is to have a session and an end of its own.
+ */
+static bool
+is_broken_off(const struct lk_request *req, const struct lk_item *item)
+{
+	return item->outcome == LK_ITEM_FAILED &&
+	    strcmp(item->error.sqlstate, "57014") == 0 &&
+	    req->client != NULL && !req->why.is_set && !req->want_look &&
+	    !req->core->is_stopping;
+}
+
+static void
+ask_alone(struct lk_request *req, struct lk_item *item)
+{
+	req->is_alone = true;
+	req->waitstart[0] = '\0';
+	req->was_reported = false;
+	req->spent_us = req->locked_us;
+	requeue(req, item);
+}
+
+/* Each item is its request's own affair. */
+static void
+batch_done(struct lk_worker *worker, struct lk_job *job)
+{
+	bool is_breaking = worker->is_breaking;
+	struct lk_request *req;
+	struct lk_item *item;
+	size_t i;
+
+	worker->is_breaking = false;
+	if (job->after == LK_XACT_GONE)
+		lk_worker_settle(worker);
+	for (i = 0; i < job->n_items; i++) {
+		item = &job->items[i];
+		req = carried(worker, item);
+		if (req == NULL)
+			continue;
+		note_answer(req, job, item);
+		if (may_requeue(req, item))
+			requeue(req, item);
+		else if (is_breaking && is_broken_off(req, item))
+			ask_alone(req, item);
+		else if (!lk_orm_goes_back(req, item))
+			autocommit_done(req, job, item);
+	}
+	lk_assert(lk_list_is_empty(&worker->requests));
+}
+
 void
 lk_worker_job_done(struct lk_worker *worker, struct lk_job *job)
 {
-	struct lk_request *req = worker->request;
-	struct lk_tx *tx = worker->tx;
-	struct lk_item *answer = lk_job_answer(job);
+	struct lk_request *req = worker->is_batch ? NULL :
+	    lk_worker_request(worker);
+	bool is_batch = worker->is_batch;
 
-	if (req != NULL) {
-		req->task->ran_seq = ++req->core->seq;
-		lk_record_answered(req, job->run_us);
-		if (req->is_sentinel)
-			lk_sentinel_gone(req, !lk_cancel_has_hit(req, answer));
-		else if (req->keeps_slot && answer->outcome == LK_ITEM_DONE)
-			lk_sentinel_probe_through(req);
-		if (req->unit != NULL)
-			lk_unit_take_back(req, job);
-	}
+	if (req != NULL)
+		note_answer(req, job, lk_job_answer(job));
 	count_loaded(worker->database->core, job);
 	if (job->after == LK_XACT_GONE)
 		lose_session(worker);
 	if (job->after == LK_XACT_IDLE && job->changed_schema)
 		lk_catalog_doubt(worker->database);
-	worker->has_job = false;
-	worker->request = NULL;
-	if (req != NULL && may_requeue(req, answer)) {
-		lk_worker_settle(worker);
-		requeue(req, answer);
-	} else if (req != NULL && lk_orm_goes_back(req, answer)) {
-		;	/* it is on its way again */
-	} else if (tx != NULL) {
-		lk_tx_job_done(tx, worker, req, job);
-	} else if (req != NULL) {
-		autocommit_done(req, job);
-	}
+	worker->has_job = worker->is_batch = false;
+	if (is_batch)
+		batch_done(worker, job);
+	else
+		job_done(worker, req, job);
 	lk_job_free(&job);
 	lk_worker_settle(worker);
 }
