@@ -11,7 +11,6 @@
  */
 #include <stdlib.h>
 #include <string.h>
-#include <string.h>
 
 #include "base/die.h"
 #include "base/log.h"
@@ -139,13 +138,6 @@ lk_catalog_use(struct lk_database *db)
 	return db->catalog;
 }
 
-void
-lk_catalog_reachable(struct lk_database *db)
-{
-	db->n_unread = db->n_unread > 0;
-	plan(db);
-}
-
 static void
 stop_reader(struct lk_database *db)
 {
@@ -244,17 +236,35 @@ lk_catalog_reader_exited(struct lk_database *db)
 	plan(db);
 }
 
+/* When waiting for it ends; LK_NEVER: it does not. */
+static uint64_t
+patience_ends_us(const struct lk_request *req)
+{
+	uint64_t patience_us = req->core->config->timeout_queue_us;
+
+	if (lk_database_is_given_up(req->database))
+		return req->core->now_us;
+	return patience_us > 0 ? req->catalog_us + patience_us : LK_NEVER;
+}
+
 static void
 set_queue_timer(struct lk_request *req)
 {
-	struct lk_core *core = req->core;
-	uint64_t patience_us = core->config->timeout_queue_us;
+	lk_timer_set(&req->core->timers, &req->queue_timer,
+	    patience_ends_us(req));
+}
 
-	if (lk_database_is_given_up(req->database))
-		lk_timer_set(&core->timers, &req->queue_timer, core->now_us);
-	else if (patience_us > 0)
-		lk_timer_set(&core->timers, &req->queue_timer,
-		    req->catalog_us + patience_us);
+void
+lk_catalog_reachable(struct lk_database *db)
+{
+	struct lk_list *it, *next;
+
+	db->n_unread = db->n_unread > 0;
+	plan(db);
+	/* They may have come when it was given up. */
+	LK_LIST_EACH(&db->catalog_waiters, it, next)
+		set_queue_timer(lk_container(it, struct lk_request,
+		    catalog_link));
 }
 
 /*
@@ -305,16 +315,8 @@ lk_catalog_leave(struct lk_request *req)
 	req->catalog_us = 0;
 }
 
-void
-lk_catalog_give_up(struct lk_database *db)
-{
-	while (!lk_list_is_empty(&db->catalog_waiters))
-		lk_catalog_time_out(lk_container(db->catalog_waiters.next,
-		    struct lk_request, catalog_link));
-}
-
-void
-lk_catalog_time_out(struct lk_request *req)
+static void
+give_up(struct lk_request *req)
 {
 	const struct lk_database *db = req->database;
 	struct lk_error why;
@@ -331,4 +333,22 @@ lk_catalog_time_out(struct lk_request *req)
 		    "the server has not answered yet");
 	lk_cancel_request(req, &why, NULL);
 	lk_error_fini(&why);
+}
+
+void
+lk_catalog_give_up(struct lk_database *db)
+{
+	while (!lk_list_is_empty(&db->catalog_waiters))
+		give_up(lk_container(db->catalog_waiters.next,
+		    struct lk_request, catalog_link));
+}
+
+void
+lk_catalog_time_out(struct lk_request *req)
+{
+	/* Patience is what the configuration says by now. */
+	if (patience_ends_us(req) > req->core->now_us)
+		set_queue_timer(req);
+	else
+		give_up(req);
 }

@@ -172,7 +172,8 @@ bool	lk_catalog_await(struct lk_request *req);
 bool	lk_catalog_await_recent(struct lk_request *req);
 /* It no longer is WAITING, and so for nothing of the catalog. */
 void	lk_catalog_leave(struct lk_request *req);
-/* Ends a request that has waited for too long; or all that wait. */
+/* Its timer has fired: ends it if it has waited for too long; or all that
+ * wait. */
 void	lk_catalog_time_out(struct lk_request *req);
 void	lk_catalog_give_up(struct lk_database *db);
 /* The server has said that something is not as the snapshot has it, or somebody

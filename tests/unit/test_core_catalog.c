@@ -604,6 +604,48 @@ test_a_database_that_is_away_is_given_up(void **state)
 	expect_description(&alice, "users");
 }
 
+/* Who came just before that has all of timeouts.queue. */
+static void
+test_a_database_that_comes_back_is_waited_for(void **state)
+{
+	(void)state;
+	world.config.timeout_queue_us = 3 * LK_US_PER_S;
+	pass_ms(0);
+	go_down(0);
+	fail_catalog(0, "no server");
+	pass_ms(6000);
+	if (is_reading())
+		fail_catalog(0, "no server");
+	SAY(&alice, "DESCRIBE", "users");
+	come_up(0);
+	while (!is_reading())
+		pass_ms(10);
+	pass_ms(2000);
+	expect_nothing(&alice);
+	answer_catalog(0, catalog_of("users", NULL));
+	expect_description(&alice, "users");
+}
+
+/* And is told how long that was. */
+static void
+test_the_time_waited_over_an_outage_is_told(void **state)
+{
+	(void)state;
+	world.config.timeout_queue_us = 3 * LK_US_PER_S;
+	pass_ms(0);
+	go_down(0);
+	fail_catalog(0, "no server");
+	pass_ms(6000);
+	SAY(&alice, "DESCRIBE", "users");
+	come_up(0);
+	pass_ms(2900);
+	expect_nothing(&alice);
+	pass_ms(200);
+	expect_error(&alice, "CONNLOST", "was not read within 3000 ms: ");
+	if (is_reading())
+		fail_catalog(0, "no server");
+}
+
 static void
 test_the_queue_timeout_does_not_outlive_the_wait(void **state)
 {
@@ -760,6 +802,8 @@ main(void)
 		TEST(test_timeouts_queue_ends_it_with_the_reason),
 		TEST(test_a_server_that_does_not_answer_is_the_reason_too),
 		TEST(test_a_database_that_is_away_is_given_up),
+		TEST(test_a_database_that_comes_back_is_waited_for),
+		TEST(test_the_time_waited_over_an_outage_is_told),
 		TEST(test_the_queue_timeout_does_not_outlive_the_wait),
 		TEST(test_the_end_ends_a_reading),
 		TEST(test_the_end_between_answer_and_exit),
