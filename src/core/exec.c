@@ -201,12 +201,11 @@ lk_exec_may_replay(const struct lk_request *req)
 static uint64_t
 rest_us(const struct lk_request *req)
 {
-	uint64_t key[] = { req->core->start_us, req->number,
-	    req->unit->n_replays };
+	unsigned n = req->unit != NULL ? req->unit->n_replays : 1, i;
+	uint64_t key[] = { req->core->start_us, req->number, n };
 	uint64_t rest = REST_MIN_US;
-	unsigned i;
 
-	for (i = 1; i < req->unit->n_replays && rest < REST_MAX_US; i++)
+	for (i = 1; i < n && rest < REST_MAX_US; i++)
 		rest *= 2;
 	return rest / 2 + lk_hash_bytes(0, key, sizeof(key)) % (rest / 2);
 }
@@ -238,6 +237,15 @@ forget_try(struct lk_request *req)
 	lk_timer_clear(&req->core->timers, &req->cancel_timer);
 }
 
+void
+lk_exec_rest(struct lk_request *req)
+{
+	forget_try(req);
+	lk_request_set_state(req, LK_REQUEST_RETRYING);
+	lk_timer_set(&req->core->timers, &req->queue_timer,
+	    req->core->now_us + rest_us(req));
+}
+
 static void
 replay(struct lk_request *req, const struct lk_error *why)
 {
@@ -249,10 +257,7 @@ replay(struct lk_request *req, const struct lk_error *why)
 	if (why->kind == LK_ERR_DEADLOCK)
 		lose_round(req);
 	lk_deadlock_ended(req, LK_DEADLOCK_REPLAYED);
-	forget_try(req);
-	lk_request_set_state(req, LK_REQUEST_RETRYING);
-	lk_timer_set(&core->timers, &req->queue_timer,
-	    core->now_us + rest_us(req));
+	lk_exec_rest(req);
 }
 
 void
@@ -261,7 +266,7 @@ lk_exec_try_again(struct lk_request *req)
 	struct lk_error error;
 
 	lk_error_init(&error);
-	if (compile(req, &error) < 0) {
+	if (req->unit != NULL && compile(req, &error) < 0) {
 		lk_request_fail(req, &error);
 		lk_error_fini(&error);
 		return;

@@ -611,9 +611,13 @@ bool	lk_orm_explain(struct lk_database *db, const struct lk_plan *plan,
 	    struct lk_error *error);
 /* Nothing was done, and nobody has asked for its end. */
 bool	lk_orm_may_go_back(const struct lk_request *req);
+/* Outside a transaction it only reads plain tables: nothing can have come of
+ * it, whatever has become of its session. */
+bool	lk_orm_only_reads(const struct lk_request *req);
 /*
  * Its job has come back.  True: it is to be tried again from the start, since
- * the catalog is not what it was compiled for.
+ * the catalog is not what it was compiled for, or the session was lost and
+ * nothing can have come of it.
  */
 bool	lk_orm_goes_back(struct lk_request *req, struct lk_item *item);
 /* Let go of the plan, if there is one. */
@@ -658,7 +662,8 @@ void	lk_unit_take_back(struct lk_request *req, struct lk_job *job);
 void	lk_run_exec(struct lk_request *req);
 /* The job has come back, and is not to be parked. */
 void	lk_exec_done(struct lk_request *req, struct lk_job *job);
-/* RETRYING, and its time has come. */
+/* From now on it is RETRYING, in no worker's hands; then its time has come. */
+void	lk_exec_rest(struct lk_request *req);
 void	lk_exec_try_again(struct lk_request *req);
 /* One more try was given up, for that reason. */
 void	lk_exec_note_try(struct lk_request *req, const struct lk_error *why);

@@ -3,7 +3,8 @@
  * that is in force, and then run as any statement is.  What the snapshot does
  * not know, and what the server says is no longer as the snapshot has it, asks
  * for a newer one; outside a transaction the request is then compiled anew,
- * once, before its client hears of it.
+ * once, before its client hears of it.  What only reads and has lost its session
+ * is sent once more.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -209,13 +210,46 @@ name_column(const struct lk_plan *plan, struct lk_error *error)
 	lk_error_set_field(error, LK_FIELD_COLUMN, culprit->column->name);
 }
 
-bool
-lk_orm_may_go_back(const struct lk_request *req)
+/* Without a word to its client. */
+static bool
+may_run_again(const struct lk_request *req)
 {
 	/* want_look: its deadline has passed while it ran. */
 	return req->tx == NULL && req->client != NULL && !req->why.is_set &&
-	    !req->want_look && !req->was_recompiled &&
-	    !req->core->is_stopping;
+	    !req->want_look && !req->core->is_stopping;
+}
+
+bool
+lk_orm_may_go_back(const struct lk_request *req)
+{
+	return may_run_again(req) && !req->was_recompiled;
+}
+
+bool
+lk_orm_only_reads(const struct lk_request *req)
+{
+	return req->catalog != NULL && req->tx == NULL &&
+	    !req->plan.is_write && req->plan.has_no_trace;
+}
+
+static void
+take_back(struct lk_request *req, struct lk_item *item)
+{
+	req->arena = item->arena;
+	item->arena = NULL;
+	req->worker = NULL;
+}
+
+/* Its session is lost: what nothing can have come of runs again, once. */
+static bool
+reads_again(struct lk_request *req, struct lk_item *item)
+{
+	if (!lk_orm_only_reads(req) || req->was_lost || !may_run_again(req))
+		return false;
+	req->was_lost = true;
+	take_back(req, item);
+	lk_exec_rest(req);
+	return true;
 }
 
 bool
@@ -232,8 +266,10 @@ lk_orm_explain(struct lk_database *db, const struct lk_plan *plan,
 bool
 lk_orm_goes_back(struct lk_request *req, struct lk_item *item)
 {
-	if (req->catalog == NULL || item->outcome != LK_ITEM_FAILED)
+	if (req->catalog == NULL || !item->error.is_set)
 		return false;
+	if (item->error.kind == LK_ERR_CONNLOST)
+		return reads_again(req, item);
 	if (item->error.kind == LK_ERR_UNMET)
 		lk_error_prefix(&item->error, "%s %s: ", req->verb->name,
 		    req->plan.model->name);
@@ -241,9 +277,7 @@ lk_orm_goes_back(struct lk_request *req, struct lk_item *item)
 	    !lk_orm_may_go_back(req))
 		return false;
 	req->was_recompiled = true;
-	req->arena = item->arena;
-	item->arena = NULL;
-	req->worker = NULL;
+	take_back(req, item);
 	lk_request_set_state(req, LK_REQUEST_WAITING);
 	lk_request_todo(req);
 	return true;

@@ -300,7 +300,8 @@ struct lk_task {
 	X(PARKED, "parked")	/* for its lock's holder, without a slot */ \
 	X(LISTENING, "listening") /* until its channels are listened to */ \
 	X(RUNNING, "running")	/* its job is out */			\
-	X(RETRYING, "retrying")	/* a unit that lost, until its next try */ \
+	X(RETRYING, "retrying")	/* a unit that lost, or a verb that lost its \
+				   session, until its next try */	\
 	X(ENDING, "ending")	/* a victim whose tx is being rolled back */ \
 	X(HELD, "held")		/* answered; the reply waits its turn */ \
 	X(DONE, "done")
@@ -349,6 +350,7 @@ struct lk_request {
 	bool		 was_recompiled;	/* for the server knew better */
 	bool		 is_alone;	/* it is in no batch: it was, and that waited
 					   for a lock */
+	bool		 was_lost;	/* with its session, and is run again */
 	struct lk_unit	*unit;		/* EXEC's, or NULL */
 	bool		 is_must;	/* MUST stands before the verb */
 	bool		 breaks_unit;	/* MULTI: a verb behind it has failed */

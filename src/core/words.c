@@ -380,8 +380,11 @@ lk_words_queue(struct lk_buf *out, const struct lk_request *req)
 		lk_buf_printf(out, ", no session of %s listening yet",
 		    req->database->config->name);
 	} else if (req->state == LK_REQUEST_RETRYING) {
-		lk_buf_printf(out, ", between try %u of its unit and the next",
-		    req->unit->n_tries);
+		if (req->unit != NULL)
+			lk_buf_printf(out, ", between try %u of its unit and "
+			    "the next", req->unit->n_tries);
+		else
+			lk_buf_puts(out, ", its session having been lost");
 	} else if (ahead != NULL) {
 		lk_buf_printf(out, ", behind the same %s's request %s: ",
 		    ahead->tx == req->tx && req->tx != NULL ?

@@ -417,11 +417,26 @@ may_requeue(const struct lk_request *req, const struct lk_item *item)
 	    !req->core->is_stopping;
 }
 
+/* In the middle of it. */
 static void
-statement_done(struct lk_request *req, struct lk_item *item)
+say_lost_with(struct lk_request *req, const struct lk_item *item)
 {
 	struct lk_error why;
 
+	lk_error_init(&why);
+	if (lk_orm_only_reads(req))
+		lk_error_set(&why, LK_ERR_CONNLOST, "the session was lost while "
+		    "the statement ran, which only reads: nothing was changed");
+	else
+		lk_error_set(&why, LK_ERR_UNKNOWN, "the session was lost while "
+		    "the statement ran: whether it committed is not known");
+	lk_error_set_field(&why, LK_FIELD_DETAIL, item->error.message);
+	lk_request_fail(req, &why);
+}
+
+static void
+statement_done(struct lk_request *req, struct lk_item *item)
+{
 	switch (item->outcome) {
 	case LK_ITEM_DONE:
 		lk_request_reply(req, &item->reply);
@@ -435,11 +450,7 @@ statement_done(struct lk_request *req, struct lk_item *item)
 		    item->error.is_set ? item->error.message : "");
 		break;
 	case LK_ITEM_LOST:
-		lk_error_init(&why);
-		lk_error_set(&why, LK_ERR_UNKNOWN, "the session was lost while "
-		    "the statement ran: whether it committed is not known");
-		lk_error_set_field(&why, LK_FIELD_DETAIL, item->error.message);
-		lk_request_fail(req, &why);
+		say_lost_with(req, item);
 		break;
 	}
 }

@@ -8,7 +8,8 @@ import pytest
 
 import pgwire
 from checks import assert_nothing_left, update
-from client import LkError, good
+from client import LkError, bad, good
+from proxy import Proxy
 from timing import eventually, note, stays, within
 
 
@@ -128,6 +129,77 @@ def test_a_statement_whose_session_is_killed_is_told_the_truth(db, daemon):
     assert reply.kind in ("CONNLOST", "UNKNOWN"), reply.line
     assert db.v(1) == 0
     until_it_answers(c)
+
+
+def cut(_db, proxy):
+    proxy.cut()
+
+
+def kill(db, _proxy):
+    kill_sessions(db)
+
+
+def waiting(db):
+    return {row[0] for row in db.backends("wait_event_type = 'Lock'")}
+
+
+@pytest.mark.parametrize("lose", [cut, kill])
+def test_a_read_whose_session_is_lost_runs_again(pg, db, lockkeeperd, lose):
+    """Once: one that takes its server along would do so for ever."""
+    with Proxy(pg, db.name) as proxy:
+        c = lockkeeperd(proxy.conninfo).connect()
+        assert c.call("GET", "r", 1) == {"id": 1, "v": 0}
+        other = db.connect()
+        other.query("BEGIN; LOCK TABLE r")
+        c.send("FIND", "r", "WHERE", "id", "<", 3)
+        db.wait_for_waiters(1)
+        before = waiting(db)
+        lose(db, proxy)
+        eventually(lambda: waiting(db) - before, "another session waits", 10)
+        other.query("UPDATE r SET v = 7 WHERE id = 2; COMMIT")
+        assert c.recv() == [{"id": 1, "v": 0}, {"id": 2, "v": 7}]
+
+        other.query("BEGIN; LOCK TABLE r")
+        c.send("FIND", "r", "WHERE", "id", "<", 3)
+        db.wait_for_waiters(1)
+        before = waiting(db)
+        lose(db, proxy)
+        eventually(lambda: waiting(db) - before, "another session waits", 10)
+        lose(db, proxy)
+        bad("CONNLOST", c.recv())
+        other.query("COMMIT")
+
+
+def test_a_read_of_a_view_whose_session_is_lost_may_have_done_more(
+        pg, db, lockkeeperd):
+    db.sql("CREATE VIEW seen AS SELECT * FROM r")
+    with Proxy(pg, db.name) as proxy:
+        c = lockkeeperd(proxy.conninfo).connect()
+        assert c.call("COUNT", "seen") == 100
+        other = db.connect()
+        other.query("BEGIN; LOCK TABLE r")
+        c.send("COUNT", "seen")
+        db.wait_for_waiters(1)
+        proxy.cut()
+        bad("UNKNOWN", c.recv())
+        other.query("COMMIT")
+
+
+def test_reads_outlast_a_restart_of_postgresql(pg, db, lockkeeperd):
+    daemon = lockkeeperd(timeouts={"connect": "60s"})
+    clients = [daemon.connect() for _ in range(4)]
+    for client in clients:
+        client.send("FIND", "r", "WHERE", "id", "<=", 2)
+        good(client.recv())
+    other = db.connect()
+    other.query("BEGIN; LOCK TABLE r")
+    for client in clients:
+        client.send("FIND", "r", "WHERE", "id", "<=", 2)
+    db.wait_for_waiters(4)
+    pg.restart()
+    db.reconnect()
+    for client in clients:
+        assert good(client.recv()) == [{"id": 1, "v": 0}, {"id": 2, "v": 0}]
 
 
 def test_a_tx_whose_session_is_killed_is_over(db, daemon):

@@ -339,6 +339,163 @@ one_on_a_table_with_triggers_keeps_its_slot(void **state)
 	assert_int_equal(n_parked("users"), 0);
 }
 
+/* ---- sessions that are lost ---- */
+
+/* The server has ended it, and says so. */
+static void
+be_terminated(void)
+{
+	lk_error_set(&item()->error, LK_ERR_CONNLOST, "terminated");
+	lk_error_set_sqlstate(&item()->error, "57P01");
+	item()->outcome = LK_ITEM_FAILED;
+	world.workers[0].job->after = LK_XACT_GONE;
+	hand_back(0);
+	go_down(0);
+}
+
+/* The worker has a session again, and the statement that was lost. */
+static void
+come_back(void)
+{
+	pass_ms(10);
+	come_up(0);
+	expect_param(0, "7", 23);
+}
+
+static void
+a_read_whose_session_is_lost_runs_again(void **state)
+{
+	(void)state;
+	SAY(&ann, "GET", "users", "7");
+	lose(0, LK_ITEM_LOST);
+	expect_nothing(&ann);
+	come_back();
+	finish(0, "row");
+	expect(&ann, "+row\r\n");
+}
+
+static void
+one_that_the_server_has_ended_does_too(void **state)
+{
+	(void)state;
+	SAY(&ann, "GET", "users", "7");
+	be_terminated();
+	expect_nothing(&ann);
+	come_back();
+	fail_saying("22012", "division by zero");
+	expect_error(&ann, "PG 22012", "division by zero");
+}
+
+static void
+once_and_then_nothing_was_done(void **state)
+{
+	(void)state;
+	SAY(&ann, "GET", "users", "7");
+	lose(0, LK_ITEM_LOST);
+	come_back();
+	lose(0, LK_ITEM_LOST);
+	expect_error(&ann, "CONNLOST", "nothing was changed");
+	come_up(0);
+	assert_int_equal(n_running(), 0);
+}
+
+static void
+what_may_leave_a_trace_may_have_committed(void **state)
+{
+	struct lk_catalog *catalog = orm_catalog();
+
+	(void)state;
+	SAY(&ann, "DELETE", "users", "7");
+	lose(0, LK_ITEM_LOST);
+	expect_error(&ann, "UNKNOWN", "whether it committed is not known");
+	come_up(0);
+	SAY(&ann, "PUBLISH", "news", "7");
+	lose(0, LK_ITEM_LOST);
+	expect_error(&ann, "UNKNOWN", "whether it committed is not known");
+	come_up(0);
+	SAY(&ann, "SQL", "SELECT 7");
+	lose(0, LK_ITEM_LOST);
+	expect_error(&ann, "UNKNOWN", "whether it committed is not known");
+	come_up(0);
+	/* Row security may call what it likes. */
+	orm_model(catalog, "users")->has_triggers = true;
+	SAY(&ann, "SQL", "ALTER");
+	world.workers[0].job->changed_schema = true;
+	finish(0, "ALTER TABLE");
+	expect(&ann, "+ALTER TABLE\r\n");
+	read_again(catalog);
+	SAY(&ann, "GET", "users", "7");
+	lose(0, LK_ITEM_LOST);
+	expect_error(&ann, "UNKNOWN", "whether it committed is not known");
+}
+
+static void
+who_rests_may_be_cancelled(void **state)
+{
+	(void)state;
+	SAY(&ann, "@a", "GET", "users", "7");
+	lose(0, LK_ITEM_LOST);
+	SAY(&ann, "CANCEL", "a");
+	expect(&ann, "*3\r\n+reply\r\n$1\r\na\r\n-CANCELED 57014 "
+	    "ended by CANCEL of its client\r\n:1\r\n");
+	pass_ms(1000);
+	come_up(0);
+	assert_int_equal(n_running(), 0);
+}
+
+static void
+a_deadline_may_pass_between_two_tries(void **state)
+{
+	(void)state;
+	SAY(&ann, "~1", "GET", "users", "7");
+	lose(0, LK_ITEM_LOST);
+	pass_ms(1);
+	expect_error(&ann, "TIMEOUT", "queue, its session having been lost");
+	SAY(&ann, "~500", "GET", "users", "7");
+	come_up(0);
+	lose(0, LK_ITEM_LOST);
+	pass_ms(500);
+	expect_error(&ann, "TIMEOUT", "no slot of main being free");
+}
+
+static void
+who_rests_may_go(void **state)
+{
+	(void)state;
+	SAY(&ann, "GET", "users", "7");
+	lose(0, LK_ITEM_LOST);
+	vanish(&ann);
+	pass_ms(1000);
+	come_up(0);
+	assert_int_equal(n_running(), 0);
+	connect_as(&ann, 11);
+}
+
+/* What its client has asked for is no reason to begin it anew. */
+static void
+who_was_to_end_does_not_run_again(void **state)
+{
+	(void)state;
+	SAY(&ann, "@a", "GET", "users", "7");
+	SAY(&ann, "CANCEL", "a");
+	answer_cancels(true);
+	lk_buf_truncate(&ann.got, 0);
+	lose(0, LK_ITEM_LOST);
+	assert_non_null(strstr(lk_buf_cstr(&ann.got), "-CONNLOST 08006 "));
+	come_up(0);
+	assert_int_equal(n_running(), 0);
+	lk_buf_truncate(&ann.got, 0);
+	/* The daemon itself has ended the session. */
+	SAY(&ann, "@a", "GET", "users", "7");
+	SAY(&ann, "CANCEL", "a");
+	answer_cancels(true);
+	be_terminated();
+	assert_non_null(strstr(lk_buf_cstr(&ann.got), "-CANCELED 57014 "));
+	come_up(0);
+	assert_int_equal(n_running(), 0);
+	lk_buf_truncate(&ann.got, 0);
+}
+
 static void
 doing_has_no_values(void **state)
 {
@@ -375,6 +532,14 @@ main(void)
 		TEST(an_old_snapshot_is_read_anew_when_it_is_used),
 		TEST(a_verb_that_leaves_no_trace_waits_without_a_slot),
 		TEST(one_on_a_table_with_triggers_keeps_its_slot),
+		TEST(a_read_whose_session_is_lost_runs_again),
+		TEST(one_that_the_server_has_ended_does_too),
+		TEST(once_and_then_nothing_was_done),
+		TEST(what_may_leave_a_trace_may_have_committed),
+		TEST(who_rests_may_be_cancelled),
+		TEST(a_deadline_may_pass_between_two_tries),
+		TEST(who_rests_may_go),
+		TEST(who_was_to_end_does_not_run_again),
 		TEST(doing_has_no_values),
 	};
 
