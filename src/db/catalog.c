@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/die.h"
+#include "base/utf8.h"
 #include "db/pgerror.h"
 #include "db/pipe.h"
 #include "orm/catalog.h"
@@ -34,11 +35,17 @@
 	"AND NOT c.relispartition AND c.relpersistence" NE "'t' AND"	\
 	IS_USERS
 
+/* So many that are left out are told of one by one. */
+#define MAX_SAID 20
+
 /* What is being filled, and how far that went well. */
 struct reading {
 	struct lk_catalog *catalog;
 	struct lk_model	*model;		/* of the last row that had one */
 	struct lk_catalog_type *type;	/* likewise */
+	struct lk_buf	*said;
+	size_t		 n_left_out;	/* models and columns */
+	struct lk_buf	 name, type_name;	/* shown_at()'s */
 	size_t		 n_left;	/* Syncs to come */
 	bool		 is_strange;	/* no answer of PostgreSQL's */
 	struct lk_error	 error;		/* the server's first */
@@ -64,6 +71,44 @@ static uint32_t
 oid_at(const PGresult *res, int row, int column)
 {
 	return (uint32_t)strtoul(text_at(res, row, column), NULL, 10);
+}
+
+static bool
+is_utf8_at(const PGresult *res, int row, int column)
+{
+	return lk_utf8_is_text(text_at(res, row, column),
+	    (size_t)PQgetlength(res, row, column));
+}
+
+/* What is nobody's to name, only to read: bytes that are no UTF-8 as "\xe9",
+ * and then in buf. */
+static const char *
+shown_at(struct lk_buf *buf, const PGresult *res, int row, int column)
+{
+	const char *text = text_at(res, row, column);
+	size_t i, len, n = (size_t)PQgetlength(res, row, column);
+
+	if (lk_utf8_is_text(text, n))
+		return text;
+	lk_buf_truncate(buf, 0);
+	for (i = 0; i < n; i += len > 0 ? len : 1) {
+		len = lk_utf8_len(text + i, n - i);
+		if (len == 0 || (unsigned char)text[i] < ' ')
+			lk_buf_printf(buf, "\\x%02x", (unsigned char)text[i]);
+		else
+			lk_buf_append(buf, text + i, len);
+	}
+	return lk_buf_cstr(buf);
+}
+
+/* A model or a column, since nobody could name it: the log says which. */
+static void
+leave_out(struct reading *reading, const char *what, const char *of,
+    const char *name)
+{
+	if (reading->n_left_out++ < MAX_SAID)
+		lk_buf_printf(reading->said, "%s %s.%s is left out, since its "
+		    "name is no UTF-8\n", what, of, name);
 }
 
 static bool
@@ -137,7 +182,7 @@ static void
 take_type(struct reading *reading, const PGresult *res, int row)
 {
 	struct lk_catalog_type *type = lk_catalog_add_type(reading->catalog,
-	    oid_at(res, row, 0), text_at(res, row, 1),
+	    oid_at(res, row, 0), shown_at(&reading->name, res, row, 1),
 	    type_kind(text_at(res, row, 2)[0]));
 
 	type->of = oid_at(res, row, 3);
@@ -152,7 +197,8 @@ take_label(struct reading *reading, const PGresult *res, int row)
 	struct lk_catalog_type *type = type_at(reading, res, row);
 
 	if (type != NULL)
-		lk_type_add_label(type, text_at(res, row, 1));
+		lk_type_add_label(type, shown_at(&reading->name, res, row,
+		    1));
 }
 
 static void
@@ -161,8 +207,9 @@ take_field(struct reading *reading, const PGresult *res, int row)
 	struct lk_catalog_type *type = type_at(reading, res, row);
 
 	if (type != NULL)
-		lk_type_add_field(type, text_at(res, row, 1),
-		    oid_at(res, row, 2), text_at(res, row, 3));
+		lk_type_add_field(type, shown_at(&reading->name, res, row, 1),
+		    oid_at(res, row, 2), shown_at(&reading->type_name, res,
+		    row, 3));
 }
 
 /* ---- models ---- */
@@ -187,10 +234,17 @@ static void
 take_model(struct reading *reading, const PGresult *res, int row)
 {
 	char relkind = text_at(res, row, 3)[0];
-	struct lk_model *model = lk_catalog_add_model(reading->catalog,
-	    oid_at(res, row, 0), text_at(res, row, 1), text_at(res, row, 2),
-	    is_true_at(res, row, 4));
+	struct lk_model *model;
 
+	if (!is_utf8_at(res, row, 1) || !is_utf8_at(res, row, 2)) {
+		leave_out(reading, model_kind(relkind),
+		    shown_at(&reading->name, res, row, 1),
+		    shown_at(&reading->type_name, res, row, 2));
+		return;
+	}
+	model = lk_catalog_add_model(reading->catalog, oid_at(res, row, 0),
+	    text_at(res, row, 1), text_at(res, row, 2),
+	    is_true_at(res, row, 4));
 	model->kind = model_kind(relkind);
 	model->is_view = relkind != 'r' && relkind != 'p';
 	model->has_triggers = is_true_at(res, row, 5);
@@ -204,14 +258,21 @@ take_column(struct reading *reading, const PGresult *res, int row)
 
 	if (model == NULL)
 		return;
+	if (!is_utf8_at(res, row, 1)) {
+		leave_out(reading, "column", model->name,
+		    shown_at(&reading->name, res, row, 1));
+		return;
+	}
 	column = lk_model_add_column(model, text_at(res, row, 1),
 	    atoi(text_at(res, row, 2)));
 	column->type = column->base_type = oid_at(res, row, 3);
-	column->type_name = lk_xstrdup(text_at(res, row, 4));
+	column->type_name = lk_xstrdup(shown_at(&reading->type_name, res, row,
+	    4));
 	column->is_not_null = is_true_at(res, row, 5);
 	column->has_default = is_true_at(res, row, 6);
 	if (PQgetisnull(res, row, 7) == 0)
-		column->default_text = lk_xstrdup(text_at(res, row, 7));
+		column->default_text = lk_xstrdup(shown_at(
+		    &reading->type_name, res, row, 7));
 	column->is_generated = is_true_at(res, row, 8);
 	column->is_identity = text_at(res, row, 9)[0] != '\0';
 	column->is_identity_always = text_at(res, row, 9)[0] == 'a';
@@ -248,12 +309,24 @@ take_trigger(struct reading *reading, const PGresult *res, int row)
 	struct lk_model *model = model_at(reading, res, row);
 
 	if (model != NULL)
-		lk_model_add_trigger(model, text_at(res, row, 1));
+		lk_model_add_trigger(model, shown_at(&reading->name, res, row,
+		    1));
+}
+
+static void
+take_nothing(struct reading *reading, const PGresult *res, int row)
+{
+	(void)reading;
+	(void)res;
+	(void)row;
 }
 
 /* ---- asking ---- */
 
 /*
+ * Where the server does not know what its bytes mean it would refuse to send
+ * those that are no UTF-8, and all else with them.
+ *
  * Who has locked pg_class is not waited for, nor made others wait for.  A
  * default has no variables, so pg_get_expr() is given no table: it would lock
  * that, and wait for whoever is altering it.
@@ -262,6 +335,10 @@ static const struct question questions[] = {
 	{ "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY", 0, NULL },
 	{ "SET LOCAL lock_timeout = '1s'", 0, NULL },
 	{ "SET LOCAL jit = off", 0, NULL },
+	{ "SELECT pg_catalog.set_config('client_encoding', CASE "
+	    "WHEN pg_catalog.current_setting('server_encoding')" EQ
+	    "'SQL_ASCII' THEN 'SQL_ASCII' ELSE 'UTF8' END, true)",
+	    1, take_nothing },
 	{ "SELECT t.oid, pg_catalog.format_type(t.oid, NULL), "
 	    "CASE WHEN t.typsubscript" EQ "'pg_catalog."
 	    "array_subscript_handler'::pg_catalog.regproc THEN 'a' "
@@ -402,10 +479,19 @@ judge(struct lk_pipe *pipe, struct reading *reading, int rc,
 		    "PostgreSQL does");
 }
 
+static void
+say_more(const struct reading *reading)
+{
+	if (reading->n_left_out > MAX_SAID)
+		lk_buf_printf(reading->said, "%zu more are left out like these"
+		    "\n", reading->n_left_out - MAX_SAID);
+}
+
 void
 lk_catalog_read_wait(struct lk_session *session, struct lk_catalog_read *read)
 {
-	struct reading reading = { .catalog = lk_catalog_new(), .n_left = 1 };
+	struct reading reading = { .catalog = lk_catalog_new(), .n_left = 1,
+	    .said = &read->said };
 	struct lk_pipe pipe;
 
 	lk_assert_worker();
@@ -413,12 +499,15 @@ lk_catalog_read_wait(struct lk_session *session, struct lk_catalog_read *read)
 	pipe.ends_on_stop = true;
 	judge(&pipe, &reading, ask_all(&pipe, &reading), &read->error);
 	if (!read->error.is_set) {
+		say_more(&reading);
 		lk_catalog_finish_as(reading.catalog, read->models,
 		    read->database, &read->said);
 		read->catalog = reading.catalog;
 		reading.catalog = NULL;
 	}
 	lk_catalog_free(&reading.catalog);
+	lk_buf_fini(&reading.name);
+	lk_buf_fini(&reading.type_name);
 	lk_error_fini(&reading.error);
 	lk_pipe_fini(&pipe);
 }

@@ -263,16 +263,28 @@ lk_model_add_trigger(struct lk_model *model, const char *name)
 	add_text(&model->triggers, &model->n_triggers, name);
 }
 
+static size_t
+find_attnum(const struct lk_model *model, int attnum)
+{
+	size_t i = 0;
+
+	while (i < model->n_columns && model->columns[i].attnum != attnum)
+		i++;
+	return i;
+}
+
+/* NULL: the model does not have them all. */
 static size_t *
 find_columns(const struct lk_model *model, const int *attnums, size_t n)
 {
 	size_t *columns = lk_xcalloc(n, sizeof(*columns));
-	size_t i, j;
+	size_t i;
 
 	for (i = 0; i < n; i++) {
-		for (j = 0; j < model->n_columns; j++) {
-			if (model->columns[j].attnum == attnums[i])
-				columns[i] = j;
+		columns[i] = find_attnum(model, attnums[i]);
+		if (columns[i] == model->n_columns) {
+			free(columns);
+			return NULL;
 		}
 	}
 	return columns;
@@ -286,6 +298,8 @@ lk_model_add_key(struct lk_model *model, const int *attnums, size_t n,
 		find_columns(model, attnums, n), n, is_primary };
 	size_t at = is_primary ? 0 : model->n_keys;
 
+	if (key.columns == NULL)
+		return;
 	model->keys = grow(model->keys, model->n_keys, sizeof(key));
 	memmove(model->keys + at + 1, model->keys + at,
 	    (model->n_keys - at) * sizeof(key));
@@ -306,6 +320,10 @@ lk_catalog_add_foreign_key(struct lk_catalog *catalog, uint32_t child,
 		return;
 	key.child_columns = find_columns(key.child, child_attnums, n);
 	key.parent_columns = find_columns(key.parent, parent_attnums, n);
+	if (key.child_columns == NULL || key.parent_columns == NULL) {
+		lk_foreign_key_fini(&key);
+		return;
+	}
 	catalog->keys = grow(catalog->keys, catalog->n_keys, sizeof(key));
 	catalog->keys[catalog->n_keys++] = key;
 }

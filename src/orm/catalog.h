@@ -155,7 +155,8 @@ struct lk_model *lk_catalog_add_model(struct lk_catalog *catalog, uint32_t oid,
 struct lk_column *lk_model_add_column(struct lk_model *model,
 	    const char *name, int attnum);
 void	lk_model_add_trigger(struct lk_model *model, const char *name);
-/* attnums: of the model's columns. */
+/* attnums: of the model's columns; a key is left out, as is a foreign key, of
+ * which it does not have all. */
 void	lk_model_add_key(struct lk_model *model, const int *attnums, size_t n,
 	    bool is_primary);
 /* Of the table child to parent, column by column. */

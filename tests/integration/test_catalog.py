@@ -312,6 +312,73 @@ def test_show_databases_says_how_much_and_how_old(schema, c):
     assert n_readings(c) == 1
 
 
+# -- names that are no text
+
+ANY_BYTES = """DO $$ DECLARE e text := chr(233); BEGIN
+    CREATE TABLE plain (id int PRIMARY KEY, word text);
+    EXECUTE format('CREATE TABLE %I (id int PRIMARY KEY)', 'caf' || e);
+    EXECUTE format('CREATE TYPE mood AS ENUM (%L, %L)', 'sad', 'gai' || e);
+    EXECUTE format('CREATE TYPE pair AS (a int, %I int)', 'b' || e);
+    EXECUTE format('CREATE TYPE %I AS ENUM ()', 'vid' || e);
+    EXECUTE format('CREATE TABLE half (id int PRIMARY KEY, %I int UNIQUE '
+        'REFERENCES %I, plain_id int REFERENCES plain, mood mood DEFAULT %L, '
+        'v %I)', 'n' || e, 'caf' || e, 'gai' || e, 'vid' || e);
+    EXECUTE format('CREATE SCHEMA %I', 's' || e);
+    EXECUTE format('CREATE TABLE %I.t (id int PRIMARY KEY)', 's' || e);
+    INSERT INTO plain VALUES (1, 'one');
+    INSERT INTO half (id, plain_id, mood) VALUES (1, 1, 'sad');
+    END $$"""
+
+
+@pytest.fixture
+def any_bytes(pg):
+    """A database of which the server does not know what its bytes mean."""
+    pg.psql("""CREATE DATABASE t_catalog_bytes ENCODING 'SQL_ASCII'
+        TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'""")
+    database = Database(pg, "t_catalog_bytes")
+    try:
+        database.sql(ANY_BYTES)
+        yield database
+    finally:
+        database.close()
+        pg.psql("DROP DATABASE t_catalog_bytes WITH (FORCE)")
+
+
+def test_a_name_that_is_no_utf8_is_left_out_alone(any_bytes, lockkeeperd):
+    daemon = lockkeeperd(any_bytes.conninfo)
+    c = daemon.connect()
+    assert set(models(c)) == {"plain", "half"}
+    row = c.call("DESCRIBE", "half")
+    assert [column["name"] for column in row["columns"]] == [
+        "id", "plain_id", "mood", "v"]
+    assert (row["key"], row["unique"]) == (["id"], [])
+    assert relations(c, "half") == {"plain": ("one", "plain")}
+    assert row["columns"][3]["type"] == r'"vid\xe9"'
+    assert row["columns"][2]["default"] == r"'gai\xe9'::mood"
+    mood, pair = c.call("TYPES", oid(any_bytes, "mood"),
+                        oid(any_bytes, "pair"))
+    assert mood["labels"] == ["sad", r"gai\xe9"]
+    assert [column["name"] for column in pair["columns"]] == ["a", r"b\xe9"]
+    assert c.call("GET", "half", 1, "WITH", "plain") == {
+        "id": 1, "plain_id": 1, "mood": "sad", "v": None,
+        "plain": {"id": 1, "word": "one"}}
+    assert c.call("CREATE", "plain", "id", "=", 2, "word", "=", "Größe") == {
+        "id": 2, "word": "Größe"}
+    for what in (r"table public.caf\xe9", r"table s\xe9.t",
+                 r"column half.n\xe9"):
+        assert f"main: {what} is left out" in daemon.log
+
+
+def test_so_many_that_are_left_out_are_told_of(any_bytes, lockkeeperd):
+    any_bytes.sql("""DO $$ BEGIN FOR i IN 1..30 LOOP
+        EXECUTE format('CREATE TABLE %I (id int)', chr(233) || i);
+        END LOOP; END $$""")
+    daemon = lockkeeperd(any_bytes.conninfo)
+    assert set(models(daemon.connect())) == {"plain", "half"}
+    assert daemon.log.count("is left out") == 20
+    assert "main: 13 more are left out like these" in daemon.log
+
+
 # -- what has changed
 
 def test_another_sessions_changes_are_seen_at_once(db, daemon):

@@ -253,6 +253,27 @@ test_a_key_to_what_is_no_model_is_none(void **state)
 }
 
 /* Whatever the order in which the tables were read. */
+/* A column may be left out, and what cannot be without it is, too. */
+static void
+test_a_key_of_columns_that_are_not_there_is_none(void **state)
+{
+	struct lk_model *users = table("users", "id no"),
+	    *posts = table("posts", "id user_id");
+	static const int here[] = { 1, 2 }, gone[] = { 1, 9 };
+
+	(void)state;
+	lk_model_add_key(users, gone, 2, true);
+	lk_model_add_key(users, here, 2, false);
+	lk_catalog_add_foreign_key(catalog, posts->oid, gone, users->oid, here,
+	    2);
+	lk_catalog_add_foreign_key(catalog, posts->oid, here, users->oid, gone,
+	    2);
+	lk_catalog_finish(catalog);
+	assert_null(lk_model_primary(users));
+	assert_int_equal(users->n_keys, 1);
+	assert_string_equal(relations("posts"), "");
+}
+
 static void
 test_names_do_not_depend_on_the_order(void **state)
 {
@@ -536,6 +557,7 @@ main(void)
 		TEST(test_tables_of_one_name_have_their_schema_in_their_names),
 		TEST(test_the_same_key_twice_is_one_relation),
 		TEST(test_a_key_to_what_is_no_model_is_none),
+		TEST(test_a_key_of_columns_that_are_not_there_is_none),
 		TEST(test_names_do_not_depend_on_the_order),
 		TEST(test_a_table_may_be_referred_to_by_many),
 		TEST(test_models_are_found_by_both_names),
