@@ -7,6 +7,7 @@
 #define LK_BASE_ERROR_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 enum lk_errno {
 	LK_E_OK,
@@ -46,6 +47,11 @@ struct lk_error {
 	char		 sqlstate[6];
 	char		*message;	/* heap; one line after lk_error_set */
 	char		*fields[LK_FIELD__N];	/* heap or NULL */
+	/* Of PostgreSQL's own. */
+	size_t		 param;		/* of the statement, that it is about, if it
+					   has said so; from 1, else 0 */
+	bool		 is_inner;	/* it arose in what the statement calls: a
+					   function, a trigger */
 };
 
 /* Zeroed memory is an empty lk_error too. */

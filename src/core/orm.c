@@ -166,50 +166,6 @@ is_about_names(const char *sqlstate)
 	return false;
 }
 
-/* PostgreSQL says what it cannot take, not for what: … type date: "abc" */
-static bool
-is_what_it_names(const struct lk_plan_param *param, const char *message)
-{
-	size_t n = strlen(message);
-
-	return param->column != NULL && param->data != NULL &&
-	    param->from == 0 && n >= param->len + 2 && message[n - 1] == '"' &&
-	    message[n - param->len - 2] == '"' &&
-	    memcmp(message + n - param->len - 1, param->data, param->len) == 0;
-}
-
-/* The only column for which that value was sent, or NULL. */
-static const struct lk_plan_param *
-find_culprit(const struct lk_plan *plan, const char *message)
-{
-	const struct lk_plan_param *found = NULL, *param;
-	size_t i;
-
-	for (i = 0; i < plan->n_params; i++) {
-		param = &plan->params[i];
-		if (!is_what_it_names(param, message))
-			continue;
-		if (found != NULL && found->column != param->column)
-			return NULL;
-		found = param;
-	}
-	return found;
-}
-
-static void
-name_column(const struct lk_plan *plan, struct lk_error *error)
-{
-	const struct lk_plan_param *culprit = strncmp(error->sqlstate, "22",
-	    2) == 0 ? find_culprit(plan, error->message) : NULL;
-
-	if (culprit == NULL)
-		return;
-	lk_error_prefix(error, "%s.%s: ", culprit->model->name,
-	    culprit->column->name);
-	lk_error_set_field(error, LK_FIELD_TABLE, culprit->model->name);
-	lk_error_set_field(error, LK_FIELD_COLUMN, culprit->column->name);
-}
-
 /* Without a word to its client. */
 static bool
 may_run_again(const struct lk_request *req)
@@ -256,7 +212,7 @@ bool
 lk_orm_explain(struct lk_database *db, const struct lk_plan *plan,
     struct lk_error *error)
 {
-	name_column(plan, error);
+	lk_plan_blame(plan, error);
 	if (!is_about_names(error->sqlstate))
 		return false;
 	lk_catalog_doubt(db);

@@ -78,6 +78,67 @@ kind_of(const PGresult *res)
 	return LK_ERR_PG;
 }
 
+/*
+ * With log_parameter_max_length_on_error the value stands behind the number, as
+ * in $2 = 'it''s', and holds what it likes.  Returns the bytes before it.
+ */
+static size_t
+len_without_value(const char *context)
+{
+	size_t n = strlen(context), i, n_quotes;
+
+	if (n == 0 || context[n - 1] != '\'')
+		return n;
+	for (i = n - 1; i > 0; i -= n_quotes > 0 ? n_quotes : 1) {
+		for (n_quotes = 0; n_quotes < i &&
+		    context[i - 1 - n_quotes] == '\''; n_quotes++)
+			;
+		/* Those of its own are in pairs. */
+		if (n_quotes % 2 == 1)
+			return i - n_quotes;
+	}
+	return n;
+}
+
+/*
+ * A value that could not be taken: "unnamed portal parameter $2".  That is the
+ * last line, which is of the outermost that was under way.  In one language a
+ * word is behind the number.  While a statement runs, all its parameters may be
+ * listed there: "…: $1 = '5', $2 = NULL".
+ */
+static size_t
+find_param(const char *context)
+{
+	size_t n = len_without_value(context), number = 0, i;
+
+	while (n > 0 && context[n - 1] != '$' && context[n - 1] != '\n')
+		n--;
+	if (n < 3 || context[n - 1] != '$' || context[n - 2] != ' ' ||
+	    context[n - 3] == ':' || context[n - 3] == ',')
+		return 0;
+	for (i = n; i < n + 5 && context[i] >= '0' && context[i] <= '9'; i++)
+		number = number * 10 + (size_t)(context[i] - '0');
+	return context[i] == '\0' || context[i] == ' ' ? number : 0;
+}
+
+/* Of the statement's own, unless something stands before it. */
+static bool
+is_list_of_params(const char *context)
+{
+	const char *list = strstr(context, ": $1 = ");
+
+	return list != NULL && memchr(context, '\n',
+	    (size_t)(list - context)) == NULL;
+}
+
+void
+lk_pgerror_locate(struct lk_error *error, const char *context)
+{
+	error->param = context != NULL ? find_param(context) : 0;
+	error->is_inner = context != NULL && error->param == 0 &&
+	    !is_list_of_params(context);
+}
+
 void
 lk_pgerror_set(struct lk_error *error, const PGresult *res)
 {
@@ -97,6 +158,7 @@ lk_pgerror_set(struct lk_error *error, const PGresult *res)
 	for (i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
 		lk_error_set_field(error, fields[i].field,
 		    PQresultErrorField(res, fields[i].code));
+	lk_pgerror_locate(error, PQresultErrorField(res, PG_DIAG_CONTEXT));
 }
 
 void

@@ -24,6 +24,10 @@ void	lk_pgerror_set(struct lk_error *error, const PGresult *res)
 void	lk_pgerror_set_lost(struct lk_error *error, const char *words)
 	    LK_ON_WORKER;
 
+/* error->param and is_inner, by what the server says of where it arose, in its
+ * CONTEXT, in whatever language; NULL: nothing. */
+void	lk_pgerror_locate(struct lk_error *error, const char *context);
+
 enum lk_severity lk_pgerror_severity(const PGresult *res) LK_ON_WORKER;
 /* "" when the server did not say it, but libpq did. */
 const char *lk_pgerror_sqlstate(const PGresult *res) LK_ON_WORKER;

@@ -28,6 +28,10 @@ lk_run_take_error(struct lk_run *run, const PGresult *res)
 		return;
 	whole->is_fatal = severity == LK_SEVERITY_FATAL;
 	lk_pgerror_set(&whole->item->error, res);
+	if (run != whole) {	/* a load's parameters are not the item's */
+		whole->item->error.param = 0;
+		whole->item->error.is_inner = true;
+	}
 }
 
 /* ---- results ---- */

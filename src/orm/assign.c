@@ -111,6 +111,7 @@ take_value(struct lk_compile *c, struct lk_assign *assign)
 			    "NULL: use TO NULL (argument %zu)", column->name,
 			    c->at + 1);
 		lk_target_compare(&target, c->model, column);
+		target.use = LK_USE_ADDED;
 		/* UPSERT's is also to be what a new row has. */
 		if (c->verb != LK_ORM_UPSERT)
 			target.type = target.check =

@@ -124,6 +124,7 @@ struct lk_target {
 	const struct lk_column *column;
 	uint32_t	 type;		/* the parameter's */
 	uint32_t	 check;		/* what its text must be: an oid */
+	enum lk_use	 use;
 };
 
 /* One more parameter, without a look; its number in *number_out. */

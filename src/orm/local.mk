@@ -1,6 +1,7 @@
 noinst_LIBRARIES += src/orm/liborm.a
 src_orm_liborm_a_SOURCES =			\
 	src/orm/assign.c			\
+	src/orm/blame.c				\
 	src/orm/cast.c				\
 	src/orm/catalog.c			\
 	src/orm/catalog.h			\

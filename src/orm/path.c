@@ -245,7 +245,7 @@ add_key(struct lk_compile *c, struct lk_path *path, bool is_last,
     const struct lk_arg *key)
 {
 	const struct lk_target target = { NULL, NULL, LK_OID_TEXT,
-	    LK_OID_TEXT };
+	    LK_OID_TEXT, LK_USE_COMPARED };
 	size_t number;
 	int rc;
 

@@ -55,7 +55,7 @@ static int
 take_number(struct lk_compile *c, const char *word, struct lk_buf *out)
 {
 	static const struct lk_target count = { NULL, NULL, LK_OID_INT8,
-	    LK_OID_INT8 };
+	    LK_OID_INT8, LK_USE_COMPARED };
 	const struct lk_arg *arg = lk_word_peek(c, 0);
 	struct lk_buf what = LK_BUF_INIT;
 	uint64_t number;

@@ -16,7 +16,7 @@ lk_target_compare(struct lk_target *target, const struct lk_model *model,
     const struct lk_column *column)
 {
 	*target = (struct lk_target){ model, column, column->base_type,
-	    column->base_type };
+	    column->base_type, LK_USE_COMPARED };
 }
 
 void
@@ -24,6 +24,7 @@ lk_target_store(struct lk_target *target, const struct lk_model *model,
     const struct lk_column *column)
 {
 	lk_target_compare(target, model, column);
+	target->use = LK_USE_STORED;
 	/* A bytea goes as binary, by its oid; a domain would be text. */
 	if (column->base_type != LK_OID_BYTEA)
 		target->type = column->type;
@@ -34,7 +35,7 @@ add_param(struct lk_compile *c, const struct lk_target *target,
     const struct lk_arg *arg, uint32_t from, size_t *number_out)
 {
 	struct lk_plan_param param = { arg->data, arg->len, target->type,
-	    target->model, target->column, from };
+	    target->model, target->column, from, target->use };
 
 	if (c->n_params == LK_PLAN_MAX_PARAMS) {
 		lk_refuse(c, "more than %d values, which is what PostgreSQL "

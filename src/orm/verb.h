@@ -33,6 +33,13 @@ enum lk_orm_verb {
 /* PostgreSQL's protocol counts parameters in 16 bits. */
 #define LK_PLAN_MAX_PARAMS	65535
 
+/* What becomes of a value. */
+enum lk_use {
+	LK_USE_COMPARED,
+	LK_USE_STORED,
+	LK_USE_ADDED,		/* with the column's old one it is stored */
+};
+
 struct lk_plan_param {
 	const char	*data;	/* in the arguments; NULL: SQL NULL */
 	size_t		 len;
@@ -42,6 +49,7 @@ struct lk_plan_param {
 	uint32_t	 from;	/* 0; else data is a column's name, and the value
 				   is what it holds in the row of the unit's verb
 				   with this number */
+	enum lk_use	 use;
 };
 
 struct lk_plan {
@@ -81,6 +89,10 @@ int	lk_verb_compile(const struct lk_catalog *catalog,
 	    const struct lk_verb_call *call, struct lk_plan *plan_out,
 	    struct lk_error *error);
 void	lk_plan_fini(struct lk_plan *plan);
+
+/* The server refused the plan's statement: if for a value, say in the error for
+ * which column that is. */
+void	lk_plan_blame(const struct lk_plan *plan, struct lk_error *error);
 
 /* Whether rows of this form, with what they nest, would be deeper than a reply
  * may be, and if so which of them.  is_list: unless it is one row alone. */

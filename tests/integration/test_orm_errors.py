@@ -53,11 +53,12 @@ SAMPLE = [
      'customer.create_date: date/time field value out of range: '
      '"2022-02-30"'),
     ("FIND packages_apt_postgresql_org WHERE aptdata @> '{'", "PG 22P02",
-     "invalid input syntax for type json"),
+     "packages_apt_postgresql_org.aptdata: invalid input syntax for type "
+     "json"),
     ("CREATE film title = X language_id = English", "SYNTAX 22P02",
      'film.language_id: "English" is no integer'),
     ("CREATE film title = X language_id = 1 release_year = 1800", "PG 23514",
-     "year"),
+     "film.release_year: value for domain year violates check"),
     ("CREATEMANY language 2 language_id name 90 A B C", "SYNTAX 22P02",
      'language.language_id: "B" is no integer (argument 7)'),
     ("UPDATE film 5 SET length += many", "SYNTAX 22P02", "film.length"),
@@ -326,6 +327,102 @@ def test_too_many_values(pagila):
     assert pagila.client.call(
         "FIND", "film", "WHERE", "film_id", "IN", 60000, *values[:60000],
         "FIELDS", "film_id", "LIMIT", 1) == [{"film_id": 1}]
+
+
+# -- what only the server finds out about a value, and of which column
+
+REFUSED = [
+    # When it takes the parameters.
+    ("CREATE kinds id = 100 j = {", "22P02", "j"),
+    ("CREATE kinds id = 100 jb = '{\"a\": 5$2'", "22P02", "jb"),
+    ("CREATE kinds id = 100 jb = '\"\\u0000\"'", "22P05", "jb"),
+    ("CREATE kinds id = 100 ints = '{1,x}'", "22P02", "ints"),
+    ("CREATE kinds id = 100 texts = '{a' ints = '{1}'", "22P02", "texts"),
+    ("CREATE kinds id = 100 days = '{2024-02-30}'", "22008", "days"),
+    ("CREATE kinds id = 100 nested = '{{1},{2,3}}'", "22P02", "nested"),
+    ("CREATE kinds id = 100 p = '(x,y)'", "22P02", "p"),
+    ("CREATE kinds id = 100 r = '[5,1]'", "22000", "r"),
+    ("CREATE kinds id = 100 pos = 0", "23514", "pos"),
+    ("CREATEMANY kinds 2 id j 100 {} 101 {", "22P02", "j"),
+    ("UPSERT kinds id = 1 iv = 1s ip = x", "22P02", "ip"),
+    ("UPDATE kinds 1 SET jb ||= {", "22P02", "jb"),
+    ("UPDATE kinds 1 SET tsz -= x", "22007", "tsz"),
+    ("UPDATE kinds 1 SET t = x IF d = x", "22007", "d"),
+    ("FIND kinds WHERE d = x AND ts = x", "22007", "d"),
+    ("FIND kinds WHERE NOT ( ints && '{1}' OR jb @> '{' )", "22P02", "jb"),
+    ("FIND kinds WHERE d IN 3 2024-01-01 x 2024-01-02 LIMIT 5", "22007", "d"),
+    ("FIND kinds ORDER u AFTER x 1", "22P02", "u"),
+    # When it stores them.
+    ("CREATE kinds id = 100 vc = abcdef", "22001", "vc"),
+    ("CREATE kinds id = 100 ch = abcde vc = abcde", "22001", "ch"),
+    ("CREATE kinds id = 100 money = 1234567 num = 1e30", "22003", "money"),
+    ("CREATE kinds id = 100 bits = 10", "22026", "bits"),
+    ("CREATEMANY kinds 2 id vc 100 abc 101 abcdef", "22001", "vc"),
+    ("UPSERT kinds id = 1 vc = abcdef", "22001", "vc"),
+    ("UPDATE kinds 1 SET vc ||= abcd", "22001", "vc"),
+    ("UPDATE kinds 1 SET i2 += 1 id = 1", "22003", "i2"),
+    ("UPDATE kinds 1 SET i8 += 1 i2 = 1", "22003", "i8"),
+    ("UPDATE kinds 1 SET pos -= 5", "23514", "pos"),
+    ("UPDATEALL kinds SET money += 999999 WHERE id = 1", "22003", "money")]
+
+
+@pytest.mark.parametrize("line, sqlstate, column", REFUSED)
+def test_the_servers_error_names_the_column(awkward, line, sqlstate, column):
+    with awkward.tx() as tx:
+        error = awkward.client.fails("PG", tx, *words(line))
+    assert error.sqlstate == sqlstate, error
+    assert error.message.startswith(f"kinds.{column}: "), error
+    shown = awkward.client.call("SHOW", "error")
+    assert (shown["table"], shown["column"]) == ("kinds", column)
+
+
+def test_the_column_is_named_however_it_runs(pagila):
+    c, bad = pagila.client, ["film", "WHERE", "last_update", ">", "x"]
+    c.call("MULTI", "REF", "$")
+    c.call("FIND", "film", "WHERE", "title", "=", "x")
+    c.call("FIND", *bad)
+    assert "verb 2 (FIND film): film.last_update: " in c.fails("PG", "EXEC")
+    c.call("MULTI", "REF", "$")
+    c.call("GET", "film", 5)
+    c.call("UPDATE", "rental", 5, "SET", "return_date", "=", "$1.title")
+    assert "rental.return_date: invalid" in c.fails("PG", "EXEC")
+    with pagila.tx() as tx:
+        error = c.fails("PG", tx, "OPEN", "FIND", *bad)
+        assert error.message.startswith("film.last_update: invalid")
+    error = c.fails("PG", "FIND", *bad, "WITH", "language")
+    assert error.message.startswith("film.last_update: invalid")
+
+
+def test_the_column_is_named_whatever_the_server_logs(db, lockkeeperd):
+    db.sql("CREATE TABLE t (id int PRIMARY KEY, a jsonb, b date, "
+           "c varchar(3), d numeric(2), e numeric(3))")
+    setting = "-c log_parameter_max_length_on_error=-1"
+    c = lockkeeperd(f"{db.conninfo} options='{setting}'").connect()
+    for value in ("abcd", "$1 = '5'", "a\nPL/pgSQL function f()"):
+        error = c.fails("PG", "CREATE", "t", "id", "=", 1, "c", "=", value)
+        assert error.message.startswith("t.c: value too long"), error
+    error = c.fails("PG", "CREATE", "t", "id", "=", 1, "d", "=", 500, "e", "=",
+                    500)
+    assert error.message.startswith("t.d: numeric field overflow"), error
+    for value in "x", "x' $2", "\nunnamed portal parameter $2", "'", "''$2 '":
+        error = c.fails("PG", "CREATE", "t", "id", "=", 1, "a", "=", "{}",
+                        "b", "=", value)
+        assert error.message.startswith("t.b: invalid input"), error
+
+
+def test_what_a_trigger_says_is_of_no_column(db, lockkeeperd):
+    db.sql("""
+        CREATE TABLE t (id int PRIMARY KEY, a varchar(5), b int);
+        CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            NEW.b := length(NEW.a || NEW.b::varchar(5)) + 2147483647;
+            RETURN NEW;
+        END $$;
+        CREATE TRIGGER f BEFORE UPDATE ON t FOR EACH ROW
+            EXECUTE FUNCTION f();
+        INSERT INTO t VALUES (1, 'a', 1)""")
+    c = lockkeeperd().connect()
+    error = c.fails("PG", "UPDATE", "t", 1, "SET", "b", "+=", 1)
+    assert error.message.startswith("integer out of range"), error
 
 
 def test_errors_in_a_transaction(pagila):

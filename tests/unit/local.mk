@@ -25,6 +25,7 @@ unit_programs =					\
 	tests/unit/test_db_array		\
 	tests/unit/test_db_cell			\
 	tests/unit/test_db_locks		\
+	tests/unit/test_db_pgerror		\
 	tests/unit/test_db_rows			\
 	tests/unit/test_db_stmts		\
 	tests/unit/test_db_with			\
@@ -32,6 +33,7 @@ unit_programs =					\
 	tests/unit/test_offload_thread		\
 	tests/unit/test_ops_config		\
 	tests/unit/test_ops_logsink		\
+	tests/unit/test_orm_blame		\
 	tests/unit/test_orm_catalog		\
 	tests/unit/test_orm_injection		\
 	tests/unit/test_orm_ref			\
@@ -73,6 +75,8 @@ tests_unit_test_db_cell_CPPFLAGS = $(AM_CPPFLAGS) $(LIBPQ_CFLAGS)
 tests_unit_test_db_cell_LDADD = $(db_libs) $(CMOCKA_LIBS)
 tests_unit_test_db_locks_CPPFLAGS = $(AM_CPPFLAGS) $(LIBPQ_CFLAGS)
 tests_unit_test_db_locks_LDADD = $(db_libs) $(CMOCKA_LIBS)
+tests_unit_test_db_pgerror_CPPFLAGS = $(AM_CPPFLAGS) $(LIBPQ_CFLAGS)
+tests_unit_test_db_pgerror_LDADD = $(db_libs) $(CMOCKA_LIBS)
 tests_unit_test_db_rows_CPPFLAGS = $(AM_CPPFLAGS) $(LIBPQ_CFLAGS)
 tests_unit_test_db_rows_LDADD = $(db_libs) $(CMOCKA_LIBS)
 tests_unit_test_db_stmts_CPPFLAGS = $(AM_CPPFLAGS) $(LIBPQ_CFLAGS)
@@ -84,6 +88,7 @@ tests_unit_test_offload_thread_LDADD = $(offload_libs) $(CMOCKA_LIBS)
 tests_unit_test_ops_config_CPPFLAGS = $(AM_CPPFLAGS) $(LIBCONFIG_CFLAGS)
 tests_unit_test_ops_config_LDADD = $(ops_libs) $(CMOCKA_LIBS)
 tests_unit_test_ops_logsink_LDADD = $(ops_libs) $(CMOCKA_LIBS)
+tests_unit_test_orm_blame_LDADD = $(orm_libs) $(CMOCKA_LIBS)
 tests_unit_test_orm_catalog_LDADD = $(orm_libs) $(CMOCKA_LIBS)
 tests_unit_test_orm_injection_LDADD = $(orm_libs) $(CMOCKA_LIBS)
 tests_unit_test_orm_ref_LDADD = $(orm_libs) $(CMOCKA_LIBS)

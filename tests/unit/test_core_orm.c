@@ -35,15 +35,22 @@ item(void)
 	return &world.workers[0].job->items[0];
 }
 
-static void
-fail_saying(const char *sqlstate, const char *message)
+static struct lk_error *
+set_error(const char *sqlstate, const char *message)
 {
 	struct lk_job *job = world.workers[0].job;
 
-	lk_error_set(&job->items[0].error, LK_ERR_PG, "%s", message);
-	lk_error_set_sqlstate(&job->items[0].error, sqlstate);
-	job->items[0].outcome = LK_ITEM_FAILED;
+	lk_error_set(&item()->error, LK_ERR_PG, "%s", message);
+	lk_error_set_sqlstate(&item()->error, sqlstate);
+	item()->outcome = LK_ITEM_FAILED;
 	job->after = job->in_tx ? LK_XACT_ERROR : LK_XACT_IDLE;
+	return &item()->error;
+}
+
+static void
+fail_saying(const char *sqlstate, const char *message)
+{
+	set_error(sqlstate, message);
 	hand_back(0);
 }
 
@@ -243,13 +250,18 @@ the_servers_error_names_the_column(void **state)
 {
 	(void)state;
 	SAY(&ann, "FIND", "posts", "WHERE", "day", "=", "xx");
-	fail_saying("22007", "invalid input syntax for type date: \"xx\"");
+	set_error("22007", "invalid input syntax for type date: \"xx\"")
+	    ->param = 1;
+	hand_back(0);
 	expect_error(&ann, "PG 22007", "posts.day: invalid input syntax");
-	/* Two columns have it: none is named. */
-	SAY(&ann, "FIND", "posts", "WHERE", "day", "=", "xx", "OR", "at", "=",
-	    "xx");
-	fail_saying("22007", "invalid input syntax for type date: \"xx\"");
-	expect_error(&ann, "PG 22007", "22007 invalid input syntax");
+	SAY(&ann, "UPDATE", "users", "7", "SET", "boss_id", "+=", "1");
+	fail_saying("22003", "integer out of range");
+	expect_error(&ann, "PG 22003", "users.boss_id: integer out of range");
+	/* In a function that it called: whose integer, nobody knows. */
+	SAY(&ann, "UPDATE", "users", "7", "SET", "boss_id", "+=", "1");
+	set_error("22003", "integer out of range")->is_inner = true;
+	hand_back(0);
+	expect_error(&ann, "PG 22003", "PG 22003 integer out of range");
 }
 
 static void
