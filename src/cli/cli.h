@@ -24,6 +24,7 @@ struct lk_command {
 	enum lk_exit	(*run)(int argc, char **argv);
 };
 
+extern const struct lk_command lk_command_bench;
 extern const struct lk_command lk_command_call;
 extern const struct lk_command lk_command_dev;
 extern const struct lk_command lk_command_sql;

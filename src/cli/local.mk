@@ -1,5 +1,11 @@
 noinst_LIBRARIES += src/cli/libcli.a
 src_cli_libcli_a_SOURCES =			\
+	src/cli/bench.c				\
+	src/cli/bench.h				\
+	src/cli/bench_hist.c			\
+	src/cli/bench_load.c			\
+	src/cli/bench_wire.c			\
+	src/cli/bench_work.c			\
 	src/cli/call.c				\
 	src/cli/cli.c				\
 	src/cli/cli.h				\

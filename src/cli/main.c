@@ -11,6 +11,7 @@ static const struct lk_command *const commands[] = {
 	&lk_command_call,
 	&lk_command_sql,
 	&lk_command_status,
+	&lk_command_bench,
 };
 
 #define N_COMMANDS	(sizeof(commands) / sizeof(commands[0]))

@@ -11,7 +11,7 @@ import process
 from daemon import find_daemon
 from timing import eventually
 
-COMMANDS = ("dev", "call", "sql", "status")
+COMMANDS = ("dev", "call", "sql", "status", "bench")
 
 
 def program():
