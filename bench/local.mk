@@ -17,7 +17,14 @@ bench_cursor_SOURCES = bench/cursor.c
 bench_cursor_CPPFLAGS = $(AM_CPPFLAGS) $(LIBPQ_CFLAGS)
 bench_cursor_LDADD = $(bench_libs)
 
-EXTRA_DIST += bench/README bench/run
+EXTRA_DIST +=					\
+	bench/README				\
+	bench/compare				\
+	bench/comparing/coroutines.py		\
+	bench/comparing/rows.py			\
+	bench/comparing/stage.py		\
+	bench/comparing/ways.py			\
+	bench/run
 
 noinst_PROGRAMS += bench/cleaning
 bench_cleaning_SOURCES = bench/cleaning.c

@@ -1,15 +1,20 @@
-"""`lockkeeper bench`: not how fast, but whether what it prints is true."""
+"""`lockkeeper bench` and bench/compare: not how fast, but whether what they
+print is true."""
 import json
+import pathlib
 import re
 import signal
 import subprocess
+import sys
 
 import pytest
 
 import timing
+from daemon import find_daemon
 from test_cli import good, lockkeeper, program
 from timing import eventually
 
+COMPARE = pathlib.Path(__file__).resolve().parents[2] / "bench/compare"
 WORKLOADS = ("get", "find", "update", "hot", "transfer-unit", "transfer-tx",
              "mix")
 
@@ -192,3 +197,38 @@ def test_help_names_the_workloads():
     out = good(lockkeeper("bench", "--help"))
     for workload in WORKLOADS:
         assert f"  {workload} " in out
+
+
+# -- bench/compare
+
+def compare(*args):
+    return subprocess.run(
+        [sys.executable, COMPARE, "--build", str(find_daemon().parent),
+         *args], text=True, capture_output=True, check=False, timeout=600)
+
+
+def test_compare_prints_a_row_with_what_is_installed():
+    done = compare("--seconds", "0.2", "--rounds", "1", "--only", "get")
+    assert done.returncode == 0, done.stderr
+    for way in ("Lockkeeper", "direct, 16 sessions"):
+        line = re.search(rf"^  {way} +([\d,.]+) ", done.stdout, re.M)
+        assert float(line.group(1).replace(",", "")) >= 0, done.stdout
+    for way, name in (("PgBouncer, 1,000 clients", "pgbouncer"),
+                      ("Python: asyncpg", "asyncpg"),
+                      ("Python: SQLAlchemy", "sqlalchemy"),
+                      ("Python: psycopg2 threads", "psycopg2"),
+                      ("Python: lockkeeper", "lockkeeper")):
+        is_measured = re.search(rf"^  {way} +[\d,.]+ ", done.stdout, re.M)
+        is_named = f"not installed, and left out: {name} (" in done.stdout
+        assert bool(is_measured) != is_named, (way, done.stdout)
+    assert "Lockkeeper / direct, 16 sessions: " in done.stdout
+    assert re.search(r"^versions: Lockkeeper .*PostgreSQL \d", done.stdout,
+                     re.M)
+
+
+def test_compare_refuses_what_it_does_not_know():
+    done = compare("--only", "get,nothing")
+    assert done.returncode == 2
+    assert "no row nothing; there are get, get-connections" in done.stderr
+    done = compare("--rounds", "0")
+    assert done.returncode == 2 and "--rounds take" in done.stderr
