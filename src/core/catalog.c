@@ -27,6 +27,10 @@
 #define OLD_US		(10 * LK_US_PER_S)
 /* What is younger is as good as new to who only wants to see it. */
 #define RECENT_US	LK_US_PER_S
+/* So many models and types of old ones are freed at a time, in some 0.1 ms, and
+ * the next of them after so long. */
+#define FREE_AT_A_TIME	100
+#define FREE_AGAIN_US	LK_US_PER_MS
 
 /* ---- when it is read ---- */
 
@@ -87,6 +91,8 @@ read_now(struct lk_timer *timer)
 	struct lk_catalog_read *read = lk_catalog_read_new(db->config->name,
 	    core->config->models);
 
+	if (db->catalog_models == core->config->models)
+		read->known = db->catalog_hash;
 	db->reading_us = core->now_us;
 	db->reading_seq = ++core->seq;
 	core->stats.catalogs++;
@@ -100,11 +106,37 @@ read_now(struct lk_timer *timer)
 	plan(db);
 }
 
+/* ---- old ones ---- */
+
+static void
+free_some(struct lk_timer *timer)
+{
+	struct lk_database *db = lk_container(timer, struct lk_database,
+	    dead_timer);
+
+	lk_catalog_free_some(&db->dead_catalogs, FREE_AT_A_TIME);
+	if (db->dead_catalogs != NULL)
+		lk_timer_set(&db->core->timers, &db->dead_timer,
+		    db->core->now_us + FREE_AGAIN_US);
+}
+
+void
+lk_catalog_let_go(struct lk_database *db, struct lk_catalog **catalog)
+{
+	if (*catalog == NULL)
+		return;
+	lk_catalog_drop(catalog, &db->dead_catalogs);
+	if (db->dead_catalogs != NULL && db->dead_timer.due_us == LK_NEVER)
+		lk_timer_set(&db->core->timers, &db->dead_timer,
+		    db->core->now_us);
+}
+
 void
 lk_catalog_init(struct lk_database *db)
 {
 	lk_list_init(&db->catalog_waiters);
 	lk_timer_init(&db->catalog_timer, read_now);
+	lk_timer_init(&db->dead_timer, free_some);
 }
 
 void
@@ -112,6 +144,8 @@ lk_catalog_fini(struct lk_database *db)
 {
 	lk_assert(!db->is_reading && lk_list_is_empty(&db->catalog_waiters));
 	lk_catalog_free(&db->catalog);
+	lk_catalog_free_some(&db->dead_catalogs, SIZE_MAX);
+	lk_config_models_free(&db->catalog_models);
 	free(db->unread_text);
 	free(db->catalog_said);
 }
@@ -197,12 +231,25 @@ note_said(struct lk_database *db, struct lk_buf *said)
 }
 
 static void
-put_in_force(struct lk_database *db, struct lk_catalog *catalog)
+replace(struct lk_database *db, struct lk_catalog_read *read)
+{
+	lk_catalog_let_go(db, &db->catalog);
+	db->catalog = read->catalog;
+	read->catalog = NULL;
+	db->catalog_hash = read->hash;
+	lk_config_models_free(&db->catalog_models);
+	db->catalog_models = lk_config_models_hold(read->models);
+	note_said(db, &read->said);
+}
+
+/* What is in force was true when that reading was asked for. */
+static void
+renew(struct lk_database *db, struct lk_catalog_read *read)
 {
 	bool is_news = db->catalog == NULL || db->n_unread > 0;
 
-	lk_catalog_free(&db->catalog);
-	db->catalog = catalog;
+	if (!read->is_unchanged)
+		replace(db, read);
 	db->catalog_seq = db->reading_seq;
 	db->catalog_asked_us = db->reading_us;
 	db->catalog_us = db->core->now_us;
@@ -210,7 +257,9 @@ put_in_force(struct lk_database *db, struct lk_catalog *catalog)
 	free(db->unread_text);
 	db->unread_text = NULL;
 	lk_log(is_news ? LK_LOG_INFO : LK_LOG_DEBUG, "%s: catalog read: "
-	    "%zu models", db->config->name, lk_catalog_n_models(catalog));
+	    "%zu models%s", db->config->name,
+	    lk_catalog_n_models(db->catalog),
+	    read->is_unchanged ? ", unchanged" : "");
 	wake_all(db);
 }
 
@@ -218,13 +267,10 @@ void
 lk_catalog_answered(struct lk_database *db, struct lk_catalog_read *read)
 {
 	db->reading_cost_us = db->core->now_us - db->reading_us;
-	if (read->catalog != NULL) {
-		note_said(db, &read->said);
-		put_in_force(db, read->catalog);
-	} else if (!db->core->is_stopping) {
+	if (read->catalog != NULL || read->is_unchanged)
+		renew(db, read);
+	else if (!db->core->is_stopping)
 		note_failure(db, read->error.message);
-	}
-	read->catalog = NULL;
 	lk_catalog_read_free(&read);
 	stop_reader(db);
 }

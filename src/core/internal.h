@@ -161,6 +161,8 @@ void	lk_catalog_stop(struct lk_database *db);
 /* The snapshot in force, or NULL; one that is old is read anew, since it is in
  * use. */
 struct lk_catalog *lk_catalog_use(struct lk_database *db);
+/* Instead of lk_catalog_free(), here: a large one does not hold up the loop. */
+void	lk_catalog_let_go(struct lk_database *db, struct lk_catalog **catalog);
 /* The request needs a snapshot, or a newer one than is in force: it is tried
  * again (lk_request_todo()) when one has been read, and may find in that what
  * it needs or ask once more.  False: the one in force was read after the

@@ -20,7 +20,7 @@ lk_orm_forget(struct lk_request *req)
 {
 	req->cursor = 0;
 	lk_plan_fini(&req->plan);
-	lk_catalog_free(&req->catalog);
+	lk_catalog_let_go(req->database, &req->catalog);
 }
 
 static int

@@ -135,7 +135,7 @@ lk_unit_compile(struct lk_unit *unit, size_t i, struct lk_format format,
 	int rc;
 
 	lk_plan_fini(&verb->plan);
-	lk_catalog_free(&verb->catalog);
+	lk_catalog_let_go(unit->database, &verb->catalog);
 	rc = lk_verb_compile(catalog, &call, &verb->plan, error);
 	if (rc == 0)
 		verb->catalog = lk_catalog_hold(catalog);

@@ -189,6 +189,8 @@ struct lk_database {
 	struct lk_channels channels;
 	/* What the verbs know of it (catalog.c). */
 	struct lk_catalog *catalog;	/* in force; NULL: none was read yet */
+	uint64_t	 catalog_hash;	/* of the reading that it was made of, */
+	struct lk_config_models *catalog_models; /* and of these; a hold */
 	uint64_t	 catalog_seq;	/* core->seq when its reading was asked */
 	uint64_t	 catalog_asked_us;	/* likewise, the time */
 	uint64_t	 catalog_us;	/* when it came */
@@ -205,6 +207,8 @@ struct lk_database {
 					   of the configuration; NULL: none yet */
 	struct lk_list	 catalog_waiters; /* requests */
 	struct lk_timer	 catalog_timer;	/* the next reading */
+	struct lk_catalog *dead_catalogs; /* to be freed, some at a time */
+	struct lk_timer	 dead_timer;
 };
 
 /* ---- clients and tasks ---- */

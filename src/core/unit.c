@@ -106,7 +106,7 @@ lk_unit_forget_verbs(struct lk_unit *unit)
 
 	for (i = 0; unit->verbs != NULL && i < unit->n_verbs; i++) {
 		lk_plan_fini(&unit->verbs[i].plan);
-		lk_catalog_free(&unit->verbs[i].catalog);
+		lk_catalog_let_go(unit->database, &unit->verbs[i].catalog);
 		free(unit->verbs[i].args);
 		free(unit->verbs[i].arena);
 	}

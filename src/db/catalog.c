@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/die.h"
+#include "base/hash.h"
 #include "base/utf8.h"
 #include "db/pgerror.h"
 #include "db/pipe.h"
@@ -43,6 +44,7 @@ struct reading {
 	struct lk_catalog *catalog;
 	struct lk_model	*model;		/* of the last row that had one */
 	struct lk_catalog_type *type;	/* likewise */
+	uint64_t	 hash;		/* of all cells so far */
 	struct lk_buf	*said;
 	size_t		 n_left_out;	/* models and columns */
 	struct lk_buf	 name, type_name;	/* shown_at()'s */
@@ -352,7 +354,8 @@ static const struct question questions[] = {
 	    "LEFT JOIN pg_catalog.pg_range r ON r.rngtypid" EQ "t.oid "
 	    "LEFT JOIN pg_catalog.pg_range m ON m.rngmultitypid" EQ "t.oid "
 	    "JOIN pg_catalog.pg_namespace n ON n.oid" EQ "t.typnamespace "
-	    "WHERE t.typrelid" EQ "0 OR" IS_USERS, 7, take_type },
+	    "WHERE t.typrelid" EQ "0 OR" IS_USERS "ORDER BY t.oid",
+	    7, take_type },
 	{ "SELECT enumtypid, enumlabel FROM pg_catalog.pg_enum "
 	    "ORDER BY enumtypid, enumsortorder", 2, take_label },
 	{ "SELECT c.reltype, a.attname, a.atttypid, "
@@ -423,6 +426,18 @@ keep_error(struct reading *reading, const PGresult *res)
 		lk_pgerror_set(&reading->error, res);
 }
 
+/* Each with its length, and NULL is no empty text. */
+static LK_ON_WORKER void
+note_cells(struct reading *reading, const PGresult *res, int row)
+{
+	int i;
+
+	for (i = 0; i < PQnfields(res); i++)
+		reading->hash = lk_hash_bytes(reading->hash +
+		    (PQgetisnull(res, row, i) != 0), text_at(res, row, i),
+		    (size_t)PQgetlength(res, row, i));
+}
+
 static void
 on_answer(void *ctx, PGresult **res)
 {
@@ -437,8 +452,12 @@ on_answer(void *ctx, PGresult **res)
 		return;
 	if (PQnfields(*res) != step->question->n_columns)
 		reading->is_strange = true;
-	for (row = 0; row < PQntuples(*res) && !reading->is_strange; row++)
+	/* Two answers are not one that is as long as both. */
+	reading->hash += (uint64_t)PQntuples(*res) + 1;
+	for (row = 0; row < PQntuples(*res) && !reading->is_strange; row++) {
+		note_cells(reading, *res, row);
 		step->question->take(reading, *res, row);
+	}
 }
 
 static void
@@ -487,6 +506,21 @@ say_more(const struct reading *reading)
 		    "\n", reading->n_left_out - MAX_SAID);
 }
 
+/* It has been read whole. */
+static void
+fill(struct lk_catalog_read *read, struct reading *reading)
+{
+	read->hash = reading->hash;
+	read->is_unchanged = read->hash == read->known;
+	if (read->is_unchanged)
+		return;
+	say_more(reading);
+	lk_catalog_finish_as(reading->catalog, read->models, read->database,
+	    reading->said);
+	read->catalog = reading->catalog;
+	reading->catalog = NULL;
+}
+
 void
 lk_catalog_read_wait(struct lk_session *session, struct lk_catalog_read *read)
 {
@@ -498,13 +532,8 @@ lk_catalog_read_wait(struct lk_session *session, struct lk_catalog_read *read)
 	lk_pipe_init(&pipe, session, lk_clock_us() + READ_US);
 	pipe.ends_on_stop = true;
 	judge(&pipe, &reading, ask_all(&pipe, &reading), &read->error);
-	if (!read->error.is_set) {
-		say_more(&reading);
-		lk_catalog_finish_as(reading.catalog, read->models,
-		    read->database, &read->said);
-		read->catalog = reading.catalog;
-		reading.catalog = NULL;
-	}
+	if (!read->error.is_set)
+		fill(read, &reading);
 	lk_catalog_free(&reading.catalog);
 	lk_buf_fini(&reading.name);
 	lk_buf_fini(&reading.type_name);

@@ -50,7 +50,8 @@ read_now(struct reader *reader)
 		lk_catalog_read_wait(session, reader->read);
 		lk_session_close(session);
 	}
-	if (reader->read->catalog == NULL && !error->is_set)
+	if (reader->read->catalog == NULL && !reader->read->is_unchanged &&
+	    !error->is_set)
 		lk_pgerror_set_lost(error, "the daemon is stopping");
 }
 

@@ -243,7 +243,11 @@ struct lk_catalog_read {
 	char		*database;	/* as the config calls it; heap */
 	struct lk_config_models *models;	/* what that says of its models, only to
 					   be read; a hold, or NULL */
-	/* Filled by the reader: catalog and said, or error. */
+	uint64_t	 known;		/* hash of the reading that would change
+					   nothing; 0: each does */
+	/* Filled by the reader: catalog and said, or is_unchanged, or error. */
+	uint64_t	 hash;		/* of all that the server said */
+	bool		 is_unchanged;	/* it is known */
 	struct lk_catalog *catalog;	/* the receiver's to free, before the rest */
 	struct lk_buf	 said;		/* what models names and is not there, a
 					   line each */

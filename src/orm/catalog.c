@@ -103,20 +103,35 @@ free_type(struct lk_catalog_type *type)
 }
 
 void
-lk_catalog_free(struct lk_catalog **catalog)
+lk_catalog_drop(struct lk_catalog **catalog, struct lk_catalog **dead)
 {
 	struct lk_catalog *c = *catalog;
-	size_t i;
 
 	*catalog = NULL;
 	if (c == NULL || --c->n_holds > 0)
 		return;
-	for (i = 0; i < c->n_models + c->n_hidden; i++)
-		free_model(c->models[i]);
-	for (i = 0; i < c->n_types; i++)
-		free_type(c->types[i]);
-	for (i = 0; i < c->n_keys; i++)
-		lk_foreign_key_fini(&c->keys[i]);
+	c->n_models += c->n_hidden;
+	c->next_dead = *dead;
+	*dead = c;
+}
+
+static bool
+free_one(struct lk_catalog *c)
+{
+	if (c->n_models > 0)
+		free_model(c->models[--c->n_models]);
+	else if (c->n_types > 0)
+		free_type(c->types[--c->n_types]);
+	else if (c->n_keys > 0)
+		lk_foreign_key_fini(&c->keys[--c->n_keys]);
+	else
+		return false;
+	return true;
+}
+
+static void
+free_rest(struct lk_catalog *c)
+{
 	lk_hash_fini(&c->models_by_oid);
 	lk_hash_fini(&c->types_by_oid);
 	lk_hash_fini(&c->by_name);
@@ -125,6 +140,29 @@ lk_catalog_free(struct lk_catalog **catalog)
 	free(c->types);
 	free(c->keys);
 	free(c);
+}
+
+void
+lk_catalog_free_some(struct lk_catalog **dead, size_t n)
+{
+	struct lk_catalog *c;
+
+	for (; n > 0 && *dead != NULL; n--) {
+		c = *dead;
+		if (free_one(c))
+			continue;
+		*dead = c->next_dead;
+		free_rest(c);
+	}
+}
+
+void
+lk_catalog_free(struct lk_catalog **catalog)
+{
+	struct lk_catalog *dead = NULL;
+
+	lk_catalog_drop(catalog, &dead);
+	lk_catalog_free_some(&dead, SIZE_MAX);
 }
 
 /* ---- what is found by its oid ---- */

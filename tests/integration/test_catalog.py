@@ -10,6 +10,9 @@ from client import bad, good, pairs
 from cluster import Database
 from timing import eventually, note, stays, within
 
+# While nobody waits, a reading rests for 20 times what the last one took.
+RESTS_S = 60
+
 # LK_CATALOG_TABLES=2000 takes a quarter of a minute to make them.
 N_TABLES = int(os.environ.get("LK_CATALOG_TABLES", "400"))
 
@@ -452,8 +455,34 @@ def test_a_reload_reads_it_again(db, daemon, reload):
     wait_until_read(c)
     db.sql("CREATE TABLE made (id int)")
     reload(daemon, c)
-    eventually(lambda: c.show("databases")[0]["models"] == 2, "it is read")
+    eventually(lambda: c.show("databases")[0]["models"] == 2, "it is read",
+               RESTS_S)
     assert n_readings(c) == 2
+
+
+def test_a_reading_that_finds_nothing_new_changes_nothing(db, lockkeeperd):
+    daemon = lockkeeperd(log={"level": "debug"})
+    c = daemon.connect()
+    wait_until_read(c)
+
+    def read_again():
+        """Who wants to see it makes it be read when it is a second old."""
+        before = n_readings(c)
+        time.sleep(1.0)
+        columns(c, "r")
+        assert n_readings(c) == before + 1
+        return daemon.log.count("catalog read: 1 models, unchanged")
+
+    assert read_again() == 1
+    db.sql("INSERT INTO r VALUES (101, 1); ANALYZE r")
+    assert read_again() == 2
+    for change in ("ADD a int", "RENAME a TO b", "ALTER b TYPE bigint",
+                   "ALTER b SET DEFAULT 1", "ALTER b SET DEFAULT 2",
+                   "ADD UNIQUE (b)"):
+        db.sql(f"ALTER TABLE r {change}")
+        assert read_again() == 2, change
+    assert read_again() == 3
+    assert columns(c, "r")["b"]["default"] == "2"
 
 
 # -- when it cannot be read
@@ -510,12 +539,12 @@ def test_a_server_away_at_a_reload_leaves_the_old_one(closed, db, daemon):
     closed(True)
     assert c.call("RELOAD") == "OK"
     eventually(lambda: pairs(c.call("SHOW", "stats"))["catalogs_failed"] > 0,
-               "a reading fails")
+               "a reading fails", RESTS_S)
     assert c.show("databases")[0]["models"] == 1
     db.sql("CREATE TABLE made (id int)")
     closed(False)
     eventually(lambda: c.show("databases")[0]["models"] == 2,
-               "it is read when that can be done again", 10)
+               "it is read when that can be done again", RESTS_S)
 
 
 def test_all_slots_may_be_taken_by_others(db, lockkeeperd):
@@ -563,7 +592,7 @@ def test_its_session_is_there_only_while_it_reads(db, daemon):
     wait_until_read(c)
     eventually(lambda: readers(db) == 0, "it has ended")
     c.call("RELOAD")
-    eventually(lambda: n_readings(c) == 2, "it is read again")
+    eventually(lambda: n_readings(c) == 2, "it is read again", RESTS_S)
     eventually(lambda: readers(db) == 0, "it has ended")
 
 

@@ -675,6 +675,15 @@ answer_catalog(uint32_t database, struct lk_catalog *catalog)
 	end_reader(database);
 }
 
+/* It has found what is in force. */
+static inline void
+answer_unchanged(uint32_t database)
+{
+	assert_non_null(world.readers[database].read);
+	world.readers[database].read->is_unchanged = true;
+	end_reader(database);
+}
+
 /* It has failed. */
 static inline void
 fail_catalog(uint32_t database, const char *words)

@@ -310,6 +310,67 @@ test_an_unknown_name_is_looked_for_in_a_newer_one(void **state)
 	assert_false(is_reading());
 }
 
+/* The snapshot stays, and is as good as a new one. */
+static void
+test_one_that_finds_nothing_new_answers_too(void **state)
+{
+	const struct lk_catalog *in_force;
+
+	(void)state;
+	run_timers();
+	assert_int_equal(world.readers[0].read->known, 0);
+	world.readers[0].read->hash = 77;
+	answer_catalog(0, catalog_of("users", NULL));
+	in_force = main_db()->catalog;
+	pass_ms(1000);
+	SAY(&alice, "DESCRIBE", "posts");
+	run_timers();
+	assert_int_equal(world.readers[0].read->known, 77);
+	answer_unchanged(0);
+	expect_error(&alice, "NOMODEL", "posts");
+	SAY(&alice, "DESCRIBE", "users");
+	expect_description(&alice, "users");
+	assert_ptr_equal(main_db()->catalog, in_force);
+	pass_ms(9 * 1000);
+	assert_non_null(lk_catalog_use(main_db()));
+	pass_ms(100);
+	assert_false(is_reading());
+	pass_ms(1000);
+	assert_non_null(lk_catalog_use(main_db()));
+	pass_ms(0);
+	assert_int_equal(world.readers[0].read->known, 77);
+	fail_catalog(0, "no server");
+	assert_ptr_equal(main_db()->catalog, in_force);
+	assert_int_equal(world.core->stats.catalogs_failed, 1);
+}
+
+/* The same tables may have other names by it. */
+static void
+test_a_configuration_of_other_models_makes_a_new_one(void **state)
+{
+	struct lk_config_models models = { 2, NULL, 0 };
+
+	(void)state;
+	run_timers();
+	world.readers[0].read->hash = 77;
+	lk_catalog_doubt(main_db());
+	world.config.models = &models;	/* while it is being read */
+	answer_catalog(0, catalog_of("users", NULL));
+	pass_ms(1000);
+	run_timers();
+	assert_int_equal(world.readers[0].read->known, 0);
+	world.readers[0].read->hash = 77;
+	answer_catalog(0, catalog_of("people", NULL));
+	lk_catalog_doubt(main_db());
+	pass_ms(1000);
+	run_timers();
+	assert_int_equal(world.readers[0].read->known, 77);
+	answer_unchanged(0);
+	tear_down(NULL);
+	assert_int_equal(models.n_holds, 2);
+	set_up(NULL);
+}
+
 /* It may have been made after that reading began. */
 static void
 test_a_reading_under_way_is_not_new_enough(void **state)
@@ -464,6 +525,36 @@ large_catalog(void)
 	}
 	lk_catalog_finish(catalog);
 	return catalog;
+}
+
+/* A turn of the loop has a limit for it, and whoever holds one is waited for. */
+static void
+test_an_old_one_is_freed_little_by_little(void **state)
+{
+	struct lk_catalog *held;
+	int i;
+
+	(void)state;
+	run_timers();
+	answer_catalog(0, large_catalog());
+	held = lk_catalog_hold(main_db()->catalog);
+	lk_catalog_doubt(main_db());
+	pass_ms(1000);
+	answer_catalog(0, catalog_of("users", NULL));
+	pass_ms(100);
+	assert_null(main_db()->dead_catalogs);
+	lk_catalog_let_go(main_db(), &held);
+	assert_null(held);
+	for (i = 0; i < 4; i++) {
+		run_timers();
+		run_timers();
+		assert_non_null(main_db()->dead_catalogs);
+		SAY(&alice, "PING");
+		expect(&alice, "+PONG\r\n");
+		set_now(world.now_us + LK_US_PER_MS);
+	}
+	pass_ms(10);
+	assert_null(main_db()->dead_catalogs);
 }
 
 static void
@@ -752,7 +843,7 @@ test_what_the_configuration_names_in_vain_is_logged(void **state)
 		assert_string_equal(world.readers[0].read->database, "main");
 		lk_buf_puts(&world.readers[0].read->said, said[i]);
 		answer_catalog(0, catalog_of("users", NULL));
-		assert_int_equal(models.n_holds, 2);
+		assert_int_equal(models.n_holds, 3);	/* what made it */
 		if (i == 0) {
 			assert_non_null(strstr(logged(), first));
 			assert_non_null(strstr(lk_buf_cstr(&taken),
@@ -788,6 +879,8 @@ main(void)
 		TEST(test_each_database_has_its_own),
 		TEST(test_a_name_that_comes_before_the_first_one_waits),
 		TEST(test_an_unknown_name_is_looked_for_in_a_newer_one),
+		TEST(test_one_that_finds_nothing_new_answers_too),
+		TEST(test_a_configuration_of_other_models_makes_a_new_one),
 		TEST(test_a_reading_under_way_is_not_new_enough),
 		TEST(test_any_newer_one_is_tried),
 		TEST(test_it_counts_when_the_turn_comes),
@@ -795,6 +888,7 @@ main(void)
 		TEST(test_all_slots_may_be_taken),
 		TEST(test_what_is_recent_is_said_at_once),
 		TEST(test_nobody_waits_for_a_third_one),
+		TEST(test_an_old_one_is_freed_little_by_little),
 		TEST(test_long_replies_take_turns_and_go_to_those_who_read),
 		TEST(test_a_deadline_says_what_was_waited_for),
 		TEST(test_cancel_ends_it),
