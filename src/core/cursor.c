@@ -199,7 +199,8 @@ check_query(const struct lk_request *req, const struct lk_arg *text,
 		    "OPEN SQL takes a query, not NULL: %s", req->verb->syntax);
 		return -LK_E_INVAL;
 	}
-	if (lk_sql_check(text->data, text->len, true, error) < 0)
+	if (lk_sql_check(text->data, text->len, req->n_args - 2, true,
+	    error) < 0)
 		return -LK_E_INVAL;
 	if (lk_sql_is_query(text->data, text->len))
 		return 0;

@@ -723,6 +723,8 @@ size_t	lk_isolation_take(const struct lk_arg *args, size_t n,
 size_t	lk_verb_count(void);
 const struct lk_verb *lk_verb_at(size_t i);	/* NULL: past the last */
 const struct lk_verb *lk_verb_find(const char *name, size_t n);
+
+/* unknown.c: a word that is no verb; the error says what to type instead. */
 void	lk_verb_unknown(const struct lk_arg *word, struct lk_error *error);
 int	lk_parse_handle(const struct lk_arg *arg, uint64_t *handle_out);
 const char *lk_request_state_word(enum lk_request_state state);

@@ -47,6 +47,7 @@ src_core_libcore_a_SOURCES =			\
 	src/core/tables.h			\
 	src/core/task.c				\
 	src/core/tx.c				\
+	src/core/unknown.c			\
 	src/core/verbs.c			\
 	src/core/verbs.def			\
 	src/core/unit.c				\

@@ -114,7 +114,8 @@ check_sql(const struct lk_unit *unit, const struct lk_request *req,
 			return -LK_E_INVAL;
 		}
 	}
-	return lk_sql_check(req->args[0].data, req->args[0].len, true, error);
+	return lk_sql_check(req->args[0].data, req->args[0].len,
+	    req->n_args - 1, true, error);
 }
 
 int

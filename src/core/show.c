@@ -674,6 +674,6 @@ lk_show(struct lk_request *req)
 		lk_buf_fini(&out);
 		return;
 	}
-	lk_request_failf(req, LK_ERR_SYNTAX, "SHOW knows other lists: %s",
-	    req->verb->syntax);
+	lk_request_failf(req, LK_ERR_SYNTAX, "SHOW knows other lists, and "
+	    "MODELS lists the tables: %s", req->verb->syntax);
 }

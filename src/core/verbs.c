@@ -66,7 +66,7 @@ run_sql(struct lk_request *req)
 		lk_request_failf(req, LK_ERR_SYNTAX,
 		    "SQL takes a statement, not NULL");
 	else if (lk_sql_check(req->args[0].data, req->args[0].len,
-	    req->tx != NULL, &error) < 0)
+	    req->n_args - 1, req->tx != NULL, &error) < 0)
 		lk_request_fail(req, &error);
 	else
 		lk_run_statement(req);
@@ -454,28 +454,4 @@ lk_verb_find(const char *name, size_t n)
 			return &verbs[i];
 	}
 	return NULL;
-}
-
-/* Who types a statement from habit is told what to type instead. */
-void
-lk_verb_unknown(const struct lk_arg *word, struct lk_error *error)
-{
-	static const char *const habits[] = { "SELECT", "INSERT", "UPDATE",
-	    "DELETE", "WITH", "ALTER", "DROP", "TRUNCATE", "EXPLAIN", "SET" };
-	char text[33];
-	size_t i, n = word->len < 32 ? word->len : 32;
-
-	for (i = 0; i < n; i++)
-		text[i] = word->data[i] > ' ' && word->data[i] < 0x7f ?
-		    word->data[i] : '.';
-	text[n] = '\0';
-	for (i = 0; i < sizeof(habits) / sizeof(habits[0]); i++) {
-		if (lk_arg_is(word, habits[i])) {
-			lk_error_set(error, LK_ERR_SYNTAX, "unknown verb '%s': "
-			    "send a statement as SQL \"%s ...\"", text, text);
-			return;
-		}
-	}
-	lk_error_set(error, LK_ERR_SYNTAX,
-	    "unknown verb '%s'; COMMAND LIST names the verbs", text);
 }

@@ -354,6 +354,9 @@ int	lk_compile_deleteall(struct lk_compile *c);
 void	lk_habit_explain(struct lk_compile *c);
 /* About the next argument, which does not fit: what to type, or NULL. */
 const char *lk_habit_advise(const struct lk_compile *c);
+/* About a value that is none for its column, likewise. */
+const char *lk_habit_advise_value(const struct lk_arg *arg,
+	    const struct lk_target *target);
 /* Whether the next argument begins with a column's or a relation's name, maybe
  * with more behind, as a condition does. */
 bool	lk_habit_is_path(const struct lk_compile *c);

@@ -269,6 +269,8 @@ put_all(struct lk_buf *out, const struct lk_model *model)
 {
 	size_t i, n = model->n_columns + model->n_relations;
 
+	if (n == 0)
+		lk_buf_puts(out, "none");
 	for (i = 0; i < n && i < MAX_LISTED; i++)
 		lk_buf_printf(out, "%s%s", i > 0 ? ", " : "",
 		    i < model->n_columns ? model->columns[i].name :

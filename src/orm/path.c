@@ -148,19 +148,41 @@ skip(struct lk_span *text, size_t n)
 	text->n -= n;
 }
 
+/* What is meant may be its key, or the row's that it leads to. */
+static int
+refuse_relation(struct lk_compile *c, const struct lk_relation *relation,
+    bool is_path)
+{
+	const struct lk_model *model = relation->from;
+	struct lk_buf advice = LK_BUF_INIT;
+	size_t i;
+	int rc;
+
+	if (is_path && lk_relation_is_one(relation))
+		lk_buf_puts(&advice, "name a column of its row behind a dot");
+	for (i = 0; relation->kind == LK_RELATION_ONE &&
+	    i < relation->n_columns; i++)
+		lk_buf_printf(&advice, "%s%s", i > 0 ? " and " :
+		    advice.len > 0 ? ", or say " : "say ",
+		    model->columns[relation->from_columns[i]].name);
+	rc = lk_refuse(c, "%s.%s is a relation, not a column%s%s (argument "
+	    "%zu)", model->name, relation->name, advice.len > 0 ? ": " : "",
+	    lk_buf_cstr(&advice), c->at + 1);
+	lk_buf_fini(&advice);
+	return rc;
+}
+
+/* is_path: of a row to which it leads there could be more. */
 static int
 refuse_name(struct lk_compile *c, const struct lk_model *model,
-    struct lk_span text, const struct lk_buf *name)
+    struct lk_span text, const struct lk_buf *name, bool is_path)
 {
 	const struct lk_relation *relation =
 	    lk_model_relation(model, name->data, name->len);
 	struct lk_shown shown;
 
 	if (relation != NULL)
-		return lk_refuse(c, "%s.%s is a relation, not a column%s "
-		    "(argument %zu)", model->name, relation->name,
-		    lk_relation_is_one(relation) ?
-		    ": name a column of its row behind a dot" : "", c->at + 1);
+		return refuse_relation(c, relation, is_path);
 	if (lk_habit_is_glued(model, text))
 		lk_refuse(c, "%s is one element: the column, the "
 		    "operator and the value are three (argument %zu)",
@@ -174,7 +196,7 @@ refuse_name(struct lk_compile *c, const struct lk_model *model,
 
 static int
 find_column(struct lk_compile *c, const struct lk_model *model,
-    struct lk_span text, const struct lk_column **column_out)
+    struct lk_span text, bool is_path, const struct lk_column **column_out)
 {
 	struct lk_buf name = LK_BUF_INIT;
 	int rc;
@@ -184,7 +206,7 @@ find_column(struct lk_compile *c, const struct lk_model *model,
 	else {
 		*column_out = lk_model_column(model, name.data, name.len);
 		rc = *column_out != NULL ? 0 :
-		    refuse_name(c, model, text, &name);
+		    refuse_name(c, model, text, &name, is_path);
 	}
 	lk_buf_fini(&name);
 	return rc;
@@ -194,7 +216,7 @@ int
 lk_path_column(struct lk_compile *c, struct lk_span text,
     const struct lk_column **column_out)
 {
-	return find_column(c, c->model, text, column_out);
+	return find_column(c, c->model, text, false, column_out);
 }
 
 int
@@ -214,8 +236,11 @@ lk_path_relation(struct lk_compile *c, const struct lk_model *model,
 		goto out;
 	column = lk_model_column(model, name.data, name.len);
 	if (column != NULL) {
-		rc = lk_refuse(c, "%s.%s is a column, not a relation "
-		    "(argument %zu)", model->name, column->name, c->at + 1);
+		rc = lk_refuse(c, "%s.%s is a column, not a relation%s "
+		    "(argument %zu)", model->name, column->name,
+		    column->base_type == LK_OID_JSON ||
+		    column->base_type == LK_OID_JSONB ?
+		    ": -> goes into it" : "", c->at + 1);
 	} else {
 		lk_model_no_column(model, name.data, name.len, c->error);
 		rc = -LK_E_NOENT;
@@ -381,7 +406,7 @@ parse(struct lk_compile *c, struct lk_span text, struct lk_path *path)
 	}
 	if (rc == 0 && column == NULL)
 		rc = find_column(c, model, (struct lk_span){ text.at, n },
-		    &column);
+		    true, &column);
 	if (rc != 0)
 		return rc;
 	skip(&text, n);

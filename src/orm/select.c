@@ -283,8 +283,9 @@ put_fields(struct lk_compile *c, const struct lk_fields *fields)
 {
 	size_t i;
 
+	lk_buf_puts(&c->sql, "SELECT");
 	for (i = 0; i < fields->n; i++) {
-		lk_buf_puts(&c->sql, i == 0 ? "SELECT " : ", ");
+		lk_buf_puts(&c->sql, i == 0 ? " " : ", ");
 		lk_quote_column(&c->sql, 0,
 		    &c->model->columns[fields->columns[i]]);
 	}

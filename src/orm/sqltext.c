@@ -261,8 +261,28 @@ lk_sql_is_query(const char *sql, size_t n)
 	return is_one_of(sql, n, words);
 }
 
+/* A statement that was typed without quotes is its first word, and the rest of
+ * it are parameters. */
+static int
+refuse_params(const char *sql, size_t n, size_t n_params,
+    struct lk_error *error)
+{
+	struct cursor c = { sql, sql + n };
+
+	(void)find_opening(&c);
+	if (word_len(&c) == (size_t)(c.end - c.at))
+		lk_error_set(error, LK_ERR_SYNTAX, "quote the statement, which "
+		    "is one element: SQL \"SELECT ...\"");
+	else
+		lk_error_set(error, LK_ERR_SYNTAX, "the statement has no $1, "
+		    "and %zu value%s behind it", n_params,
+		    n_params == 1 ? " stands" : "s stand");
+	return -LK_E_INVAL;
+}
+
 int
-lk_sql_check(const char *sql, size_t n, bool in_tx, struct lk_error *error)
+lk_sql_check(const char *sql, size_t n, size_t n_params, bool in_tx,
+    struct lk_error *error)
 {
 	struct cursor		 c = { sql, sql + n };
 	const struct opening	*opening = find_opening(&c);
@@ -278,7 +298,8 @@ lk_sql_check(const char *sql, size_t n, bool in_tx, struct lk_error *error)
 	}
 	if (opening == NULL || opening->class == LK_SQL_PLAIN ||
 	    (opening->class == LK_SQL_OUTSIDE_ONLY && !in_tx))
-		return 0;
+		return n_params == 0 || memchr(sql, '$', n) != NULL ? 0 :
+		    refuse_params(sql, n, n_params, error);
 	lk_error_set(error, LK_ERR_SYNTAX, "%s", opening->advice);
 	return -LK_E_INVAL;
 }

@@ -29,10 +29,10 @@ bool	lk_sql_is_dml(const char *sql, size_t n);
 bool	lk_sql_is_query(const char *sql, size_t n);
 
 /*
- * 0 when the daemon may send this text; else -LK_E_INVAL and a SYNTAX error
+ * 0 when the daemon may send this text with so many parameters; else -LK_E_INVAL and a SYNTAX error
  * that names the verb to use instead.
  */
-int	lk_sql_check(const char *sql, size_t n, bool in_tx,
+int	lk_sql_check(const char *sql, size_t n, size_t n_params, bool in_tx,
 	    struct lk_error *error);
 
 /* The text for other people's eyes: literals out, blanks folded, cut at

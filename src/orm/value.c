@@ -258,15 +258,17 @@ refuse_value(struct lk_compile *c, const struct lk_target *target,
     const char *sqlstate, const char *why)
 {
 	const struct lk_arg *arg = lk_word_peek(c, 0);
+	const char *advice = lk_habit_advise_value(arg, target);
 	struct lk_buf whose = LK_BUF_INIT;
 	struct lk_shown shown;
 
 	if (target->column != NULL)
 		lk_buf_printf(&whose, "%s.%s: ", target->model->name,
 		    target->column->name);
-	lk_error_set(c->error, LK_ERR_SYNTAX, "%s: %s%s%s (argument %zu)",
+	lk_error_set(c->error, LK_ERR_SYNTAX, "%s: %s%s%s (argument %zu)%s%s",
 	    lk_orm_verb_word(c->verb), lk_buf_cstr(&whose),
-	    lk_word_show(&shown, arg->data, arg->len), why, c->at + 1);
+	    lk_word_show(&shown, arg->data, arg->len), why, c->at + 1,
+	    advice != NULL ? "; " : "", advice != NULL ? advice : "");
 	lk_error_set_sqlstate(c->error, sqlstate);
 	if (target->column != NULL) {
 		lk_error_set_field(c->error, LK_FIELD_TABLE,

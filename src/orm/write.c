@@ -49,6 +49,9 @@ lk_compile_create(struct lk_compile *c)
 
 	if (rc == 0)
 		rc = lk_assigns_take(c, &assigns, NULL);
+	if (rc == 0 && c->model->n_columns == 0)
+		rc = lk_refuse(c, "%s has no columns: a row of it is made by "
+		    "SQL \"INSERT ...\"", c->model->name);
 	if (rc == 0) {
 		lk_write_put_insert(c);
 		lk_write_put_assigned(c, &assigns);

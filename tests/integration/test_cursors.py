@@ -435,7 +435,7 @@ def test_what_is_wrong_is_said_and_the_transaction_goes_on(tx, request_, text):
     ("SELECT 1 INTO t", [], "PG", "42601"),
     ("WITH x AS (DELETE FROM r RETURNING *) TABLE x", [], "PG", "0A000"),
     ("SELECT $1::int", [], "PG", "08P01"),
-    ("SELECT 1", ["2"], "PG", "08P01"),
+    ("SELECT 1", ["2"], "SYNTAX", "42601"),
     ("SELECT $1::int", ["abc"], "PG", "22P02"),
     ("SELECT $1::text", ["\0"], "SYNTAX", "42601"),
 ])

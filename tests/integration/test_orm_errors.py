@@ -23,7 +23,8 @@ SAMPLE = [
     ("GET film_actor 1 x", "SYNTAX 22P02",
      'film_actor.film_id: "x" is no integer'),
     ("GET film _", "SYNTAX 42601", "film.film_id: a key is never NULL"),
-    ("GET film film_id = 5", "SYNTAX", "film.film_id", '"film_id"'),
+    ("GET film film_id = 5", "SYNTAX 42601",
+     "FIND's: FIND film WHERE ..."),
     ("GET film 5 = 5", "SYNTAX 42601",
      "the key's values stand alone, without its columns' names"),
     ("GET film_list 5", "SYNTAX 42601", "film_list has no primary key",
@@ -112,7 +113,8 @@ SAMPLE = [
     ("FIND film WHERE", "SYNTAX 42601", "expected a column, not the end"),
     ("FIND film WHERE title", "SYNTAX 42601", "expected = != <"),
     ("FIND film WHERE title=X", "SYNTAX 42601", '"title=X" is one element'),
-    ("FIND film WHERE title == X", "SYNTAX 42601", 'not "=="'),
+    ("FIND film WHERE title == X", "SYNTAX 42601", 'not "=="',
+     "what is equal has one ="),
     ("FIND film WHERE ( title = X", "SYNTAX 42601", "AND, OR or )"),
     ("FIND film WHERE [ title = X )", "SYNTAX 42601", "AND, OR or ]"),
     ("FIND film WHERE title IS X", "SYNTAX 42601", "NULL or NOT NULL"),
@@ -184,6 +186,21 @@ SAMPLE = [
     ("FIND film JOIN language", "SYNTAX 42601", 'SQL "SELECT ..."'),
     ("FIND film WHERE film_id = ANY '{1}'", "SYNTAX 22P02", '"ANY"'),
     ("FIND film IF length = 5", "SYNTAX 42601", "IF is UPDATE's and DELETE's"),
+    ("UPDATE film 5 SET length = length + 1", "SYNTAX 42601",
+     "length += ..."),
+    ("FIND film FIELDS film_id, title", "SYNTAX 42601", "FIELDS a,b"),
+    ("FIND film FIELDS film_id title", "SYNTAX 42601", "FIELDS a,b"),
+    ("FIND film WHERE length BETWEEN 1 AND 5", "SYNTAX 42601",
+     "BETWEEN takes two values without AND"),
+    ("FIND film WHERE length = 1 && title = X", "SYNTAX 42601", "AND"),
+    ("CREATE film language = 1", "SYNTAX 42601", "say language_id"),
+    ("FIND film WHERE length = NULL", "SYNTAX 22P02", "IS NULL"),
+    ("SQL SELECT * FROM film", "SYNTAX 42601", "quote the statement"),
+    ("SQL 'SELECT 1' 2", "SYNTAX 42601", "the statement has no $1"),
+    ("SELECT * FROM film", "SYNTAX 42601", 'SQL "SELECT ..."'),
+    ("SELECT 1", "SYNTAX 42601", "USE"),
+    ("EXISTS film:1 film:2", "NOMODEL 42P01", "there is film"),
+    ("EXISTS film 5", "SYNTAX 42601", "one row by its key is GET's"),
     # What only the server can know.
     ("FIND film WHERE length LIKE 5%", "PG 42883", "operator does not exist"),
     ("FIND film WHERE title @> x", "PG 42883", "operator does not exist"),
@@ -431,7 +448,8 @@ def test_errors_in_a_transaction(pagila):
     c = pagila.client
     with pagila.tx() as tx:
         lines = ["GET film abc", "FIND film WHERE", "GET flim 5",
-                 "FIND film ORDER lenght", "DELETE FROM film"]
+                 "FIND film ORDER lenght", "DELETE FROM film",
+                 "SQL SELECT * FROM film"]
         for line in lines:
             c.send(tx, *line.split())
         assert all(isinstance(c.recv(), LkError) for _ in lines)

@@ -54,6 +54,18 @@ def test_create_gives_the_key_that_the_server_has_made(pagila):
         assert film["fulltext"] == "'x':1"
 
 
+def test_a_table_without_columns_has_rows_all_the_same(db, lockkeeperd):
+    db.sql("CREATE TABLE empty (); INSERT INTO empty DEFAULT VALUES")
+    c = lockkeeperd().connect()
+    assert c.call("FIND", "empty") == [{}] and c.call("FIRST", "empty") == {}
+    assert c.call("=table", "FIND", "empty") == {
+        "columns": [], "types": [], "rows": [[]]}
+    assert "INSERT" in c.fails("SYNTAX", "CREATE", "empty")
+    assert "it has none" in c.fails("NOCOLUMN", "CREATE", "empty", "a", "=", 1)
+    assert c.call("DELETEALL", "empty", "WHERE", "ALL") == 1
+    assert c.call("COUNT", "empty") == 0
+
+
 def test_create_of_defaults_alone(awkward):
     with awkward.tx() as tx:
         row = awkward.ask(f"{tx} CREATE tag")

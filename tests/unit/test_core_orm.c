@@ -521,6 +521,55 @@ doing_has_no_values(void **state)
 	expect(&ann, "+row\r\n");
 }
 
+/* Words of SQL's and of Redis's, and slips. */
+static void
+a_word_that_is_no_verb_is_answered_with_one(void **state)
+{
+	static const struct {
+		const char *word, *advice;
+	} cases[] = {
+		{ "insert", "unknown verb 'insert': CREATE model column = "
+		    "value" },
+		{ "DROP", "send a statement as SQL \"DROP ...\"" },
+		{ "WITH", "send a statement as SQL \"WITH ...\"" },
+		{ "LISTEN", "SUBSCRIBE" },
+		{ "NOTIFY", "PUBLISH" },
+		{ "SET", "UPSERT model column = value" },
+		{ "DEL", "DELETE model key" },
+		{ "HGETALL", "GET model key" },
+		{ "HSET", "UPDATE model key SET column = value" },
+		{ "INCR", "UPDATE model key SET column += 1" },
+		{ "KEYS", "MODELS" },
+		{ "MGET", "FIND model WHERE column IN n value ..." },
+		{ "EXPIRE", "rows do not expire" },
+		{ "WATCH", "MULTI begins a unit" },
+		{ "UNWATCH", "nothing is ever watched" },
+		{ "TYPE", "DESCRIBE model" },
+		{ "SCAN", "AFTER" },
+		{ "DBSIZE", "COUNT model" },
+		{ "FLUSHALL", "DELETEALL model WHERE ALL" },
+		{ "\\d", "MODELS lists the models" },
+		/* A letter more, less, other; two that have changed places. */
+		{ "FINDD", "unknown verb 'FINDD'; there is FIND: FIND model" },
+		{ "fid", "there is FIND:" },
+		{ "FUND", "there is FIND:" },
+		{ "FNID", "there is FIND:" },
+		{ "COMIT", "there is COMMIT:" },
+		{ "FIDN2", "COMMAND LIST names the verbs" },
+		{ "NONSENSE", "COMMAND LIST names the verbs" },
+		{ "X", "COMMAND LIST names the verbs" },
+		{ "", "unknown verb ''; COMMAND LIST names the verbs" },
+		{ "FIND\r\nX", "unknown verb 'FIND..X'; COMMAND LIST" },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		SAY(&ann, cases[i].word, "x", "y");
+		expect_error(&ann, "SYNTAX", cases[i].advice);
+	}
+}
+
 int
 main(void)
 {
@@ -553,6 +602,7 @@ main(void)
 		TEST(who_rests_may_go),
 		TEST(who_was_to_end_does_not_run_again),
 		TEST(doing_has_no_values),
+		TEST(a_word_that_is_no_verb_is_answered_with_one),
 	};
 
 	lk_role_enter(LK_ROLE_LOOP);

@@ -118,7 +118,8 @@ conditions_and_clauses_are_asked_for(void **state)
 		{ -LK_E_INVAL, "42601", 
 		    "FIND users WHERE id IS 5",
 		    "FIND: expected NULL or NOT NULL behind IS, not \"5\" "
-		    "(argument 5);" },
+		    "(argument 5); whether it is NULL is asked by IS, all "
+		    "else by =;" },
 		{ -LK_E_INVAL, "42601", 
 		    "FIND users WHERE id::regclass = 1",
 		    "FIND: no type \"regclass\" to cast to: there are bool,"
@@ -140,7 +141,8 @@ conditions_and_clauses_are_asked_for(void **state)
 		{ -LK_E_INVAL, "42601", 
 		    "FIND posts WHERE author = 3",
 		    "FIND: posts.author is a relation, not a column: name a"
-		    " column of its row behind a dot (argument 3);" },
+		    " column of its row behind a dot, or say author_id "
+		    "(argument 3);" },
 		{ -LK_E_INVAL, "42601", 
 		    "FIND users WHERE posts.title = x",
 		    "FIND: users.posts leads to many rows; only to one can "
@@ -718,6 +720,130 @@ paths_go_so_far_and_no_farther(void **state)
 	lk_error_fini(&error);
 }
 
+/* SQL's ways, and other languages'. */
+static void
+what_is_typed_from_habit_is_answered(void **state)
+{
+	static const struct {
+		const char *request, *advice;
+	} cases[] = {
+		{ "GET users id = 1", "the key's value stands alone, as in GET "
+		    "users 1; rows by a condition are FIND's: FIND users WHERE "
+		    "..." },
+		{ "GET users id=1", "as in GET users 1;" },
+		{ "GET words word = x", "as in GET words 1;" },
+		{ "DELETE users id = 1", "as in DELETE users 1; rows by a "
+		    "condition are DELETEALL's: DELETEALL users WHERE ..." },
+		{ "UPDATE users id = 1 SET name = x", "as in UPDATE users 1; "
+		    "rows by a condition are UPDATEALL's: UPDATEALL users SET "
+		    "... WHERE ..." },
+		{ "UPDATE words word = x SET n = 1", "as in UPDATE words 1;" },
+		{ "LOAD users id = 1 posts", "as in LOAD users 1;" },
+		{ "FIND users 7", "one row by its key is GET's" },
+		{ "EXISTS users 7", "one row by its key is GET's" },
+		{ "UPDATE users 1 SET age = age + 1",
+		    "age = age + ... is said as age += ...;" },
+		{ "UPDATE users 1 SET name = name || x",
+		    "name = name || ... is said as name ||= ...;" },
+		{ "UPDATEALL users SET boss_id = boss_id - 1 WHERE ALL",
+		    "boss_id = boss_id - ... is said as boss_id -= ...;" },
+		{ "UPDATE users 1 SET age = age * 2", "SQL \"UPDATE ...\"" },
+		{ "FIND users FIELDS id name", "a list has no blanks in it: "
+		    "FIELDS a,b;" },
+		{ "FIND users FIELDS id, name", "FIELDS a,b;" },
+		{ "FIND users FIELDS id ,name", "FIELDS a,b;" },
+		{ "FIND users ORDER name -id", "ORDER a,b;" },
+		{ "FIND users ORDER name, id LIMIT 5", "ORDER a,b;" },
+		{ "FIND users WITH boss posts", "WITH a,b;" },
+		{ "FIND users WITH boss, posts", "WITH a,b;" },
+		{ "LOAD users 1 posts FIELDS id title", "FIELDS a,b;" },
+		{ "UPSERT users id = 1 ON id, email", "ON a,b;" },
+		{ "FIND users WHERE age BETWEEN 1 AND 5",
+		    "BETWEEN takes two values without AND: BETWEEN 1 5;" },
+		{ "FIND users WHERE name BETWEEN a AND b LIMIT 5",
+		    "BETWEEN takes two values without AND: BETWEEN 1 5;" },
+		{ "FIND users WHERE id == 1", "what is equal has one =;" },
+		{ "FIND users WHERE id = 1 && age = 2", "and is the word AND" },
+		{ "FIND users WHERE id = 1 || age = 2", "or is the word OR" },
+		{ "FIND users WHERE ! age = 2", "not is the word NOT" },
+		{ "FIND users WHERE name ~ x", "LIKE" },
+		{ "FIND users WHERE id = 1 , age = 2",
+		    "conditions are joined by AND or OR" },
+		{ "FIND users WHERE id = 1;", "a request has no ; at its end" },
+		{ "FIND users ;", "a request has no ; at its end" },
+		{ "FIND users WHERE age = NULL", "IS NULL" },
+		{ "UPDATE users 1 SET age = null", "TO NULL" },
+		{ "CREATE users id = DEFAULT", "TO DEFAULT" },
+		{ "UPDATE users 1 SET age = 5, name = x",
+		    "assignments have no comma between them" },
+		{ "FIND users WHERE age = 5, name = x",
+		    "conditions are joined by AND or OR" },
+		{ "GET users id 1", "the key's value stands alone" },
+		{ "CREATE users SET name = x", "go in pairs" },
+		{ "CREATE users VALUES 1 x", "go in pairs" },
+		{ "CREATE users {\"name\":\"x\"}", "go in pairs" },
+		{ "UPSERT users (id) VALUES (1)", "go in pairs" },
+		{ "UPSERT users id = 1 ON (id)",
+		    "a parenthesis is an element of its own;" },
+		{ "UPSERT users id = 1 ON CONFLICT DO NOTHING",
+		    "ON is followed by the key's columns" },
+		{ "UPDATE users 1 SET meta->a = 5",
+		    "a column is set as a whole" },
+		{ "FIND users WHERE meta.a = 5", "a column, not a relation: -> "
+		    "goes into it (argument 3);" },
+		{ "FIND users WHERE age >5", "two elements" },
+		{ "FIND users WHERE age NOT NULL", "IS NOT NULL" },
+		{ "FIND users WHERE age IS TRUE", "all else by =" },
+		{ "FIND users WHERE (age = 5)",
+		    "a parenthesis is an element of its own;" },
+		{ "FIND users WHERE id IN 1,2", "IN takes the number of its "
+		    "values: IN 2 a b;" },
+		{ "FIND users WHERE name IN a b", "IN takes the number" },
+		{ "FIND users LIMIT 5,10", "LIMIT 10 OFFSET 5;" },
+		{ "CREATE posts author = 1", "posts.author is a relation, not "
+		    "a column: say author_id (argument 2);" },
+		{ "FIND posts WHERE author = 1", "posts.author is a relation, "
+		    "not a column: name a column of its row behind a dot, or "
+		    "say author_id (argument 3);" },
+		{ "CREATE parcels items_by_order_no_item_no = 1", "say order_no and item_no" },
+		{ "CREATE users posts = 1", "users.posts is a relation, not a "
+		    "column (argument 2);" },
+	};
+	struct typed typed;
+	size_t i;
+
+	for (i = 0; i < N(cases); i++) {
+		if (compile(*state, cases[i].request, true, &typed) == 0)
+			fail_msg("%s", cases[i].request);
+		if (strstr(typed.error.message, cases[i].advice) == NULL)
+			fail_msg("%s: %s", cases[i].request,
+			    typed.error.message);
+		forget(&typed);
+	}
+}
+
+/* What looks like one of these, and is wrong for another reason. */
+static void
+what_only_looks_like_a_habit_is_answered_as_it_is(void **state)
+{
+	static const struct bad cases[] = {
+		{ -LK_E_NOENT, "42703", "FIND words WHERE word BETWEEN a AND "
+		    "AND m = 1", NULL },
+		{ -LK_E_NOENT, "42601", "GET recent id = 1",
+		    "GET: recent has no primary key; FIND, UPDATEALL and "
+		    "DELETEALL go by a condition;" },
+		{ -LK_E_NOENT, "42703", "FIND words WHERE word = BETWEEN AND "
+		    "m = AND", NULL },
+		{ -LK_E_INVAL, "42601", "COUNT users ORDER id",
+		    "COUNT: expected WHERE or the end, not \"ORDER\" "
+		    "(argument 2);" },
+		{ -LK_E_INVAL, "22P02", "GET users id",
+		    "GET: users.id: \"id\" is no integer (argument 2)" },
+	};
+
+	assert_all(state, cases, N(cases));
+}
+
 static int
 make_catalog(void **state)
 {
@@ -751,6 +877,9 @@ main(void)
 		    fields_are_as_many_as_the_server_takes_and_no_more),
 		cmocka_unit_test(conditions_nest_so_deep_and_no_deeper),
 		cmocka_unit_test(paths_go_so_far_and_no_farther),
+		cmocka_unit_test(what_is_typed_from_habit_is_answered),
+		cmocka_unit_test(
+		    what_only_looks_like_a_habit_is_answered_as_it_is),
 	};
 
 	return cmocka_run_group_tests(tests, make_catalog, free_catalog);

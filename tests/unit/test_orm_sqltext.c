@@ -114,11 +114,13 @@ first_word_gives_the_class(void **state)
 
 /* want NULL: it may be sent. */
 static void
-assert_check(const char *sql, size_t n, bool in_tx, const char *want)
+assert_check_with(size_t n_params, const char *sql, size_t n, bool in_tx,
+    const char *want)
 {
 	struct lk_error	 error = { .is_set = false };
 	char		*copy = copy_of(sql, n);
-	int		 rc = lk_sql_check(copy, n, in_tx, &error);
+	int		 rc = lk_sql_check(copy, n, n_params, in_tx,
+	    &error);
 
 	free(copy);
 	assert_int_equal(rc, want != NULL ? -LK_E_INVAL : 0);
@@ -128,6 +130,33 @@ assert_check(const char *sql, size_t n, bool in_tx, const char *want)
 		assert_string_equal(error.message, want);
 	}
 	lk_error_fini(&error);
+}
+
+static void
+assert_check(const char *sql, size_t n, bool in_tx, const char *want)
+{
+	assert_check_with(0, sql, n, in_tx, want);
+}
+
+/* Typed without quotes, a statement is its first word. */
+static void
+parameters_want_a_place_in_the_statement(void **state)
+{
+	static const char quote[] = "quote the statement, which is one "
+	    "element: SQL \"SELECT ...\"";
+
+	(void)state;
+	assert_check_with(3, "SELECT", 6, true, quote);
+	assert_check_with(3, "select", 6, false, quote);
+	assert_check_with(1, " drop", 5, false, quote);
+	assert_check_with(0, "SELECT", 6, true, NULL);
+	assert_check_with(1, "SELECT 1", 8, true, "the statement has no $1, "
+	    "and 1 value stands behind it");
+	assert_check_with(2, "SELECT 1", 8, true, "the statement has no $1, "
+	    "and 2 values stand behind it");
+	assert_check_with(2, "SELECT $2", 9, true, NULL);
+	assert_check_with(2, "BEGIN", 5, true,
+	    "use the verb BEGIN instead of SQL BEGIN");
 }
 
 static void
@@ -438,6 +467,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(first_word_gives_the_class),
+		cmocka_unit_test(parameters_want_a_place_in_the_statement),
 		cmocka_unit_test(dml_is_known_by_its_first_word),
 		cmocka_unit_test(a_query_is_known_by_its_first_word),
 		cmocka_unit_test(refusal_names_the_verb),
