@@ -59,7 +59,7 @@ take_config(struct lk_core *core, const struct lk_config *config)
 		core->databases[i].config = &config->databases[i];
 	for (i = 0; i < core->n_databases; i++) {
 		lk_database_resize(&core->databases[i]);
-		lk_catalog_doubt(&core->databases[i]);
+		lk_catalog_reload(&core->databases[i]);
 	}
 	LK_LIST_EACH(&core->txs, it, next)
 		lk_tx_set_idle_timer(lk_container(it, struct lk_tx, link));

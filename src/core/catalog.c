@@ -47,7 +47,7 @@ rest_us(const struct lk_database *db)
 	uint64_t rest = APART_US;
 	unsigned i;
 
-	if (!lk_list_is_empty(&db->catalog_waiters))
+	if (db->is_reload || !lk_list_is_empty(&db->catalog_waiters))
 		return rest;
 	if (db->reading_cost_us * REST_FACTOR > rest)
 		rest = db->reading_cost_us * REST_FACTOR;
@@ -93,6 +93,7 @@ read_now(struct lk_timer *timer)
 
 	if (db->catalog_models == core->config->models)
 		read->known = db->catalog_hash;
+	db->is_reload = false;
 	db->reading_us = core->now_us;
 	db->reading_seq = ++core->seq;
 	core->stats.catalogs++;
@@ -161,6 +162,13 @@ lk_catalog_doubt(struct lk_database *db)
 {
 	db->doubt_seq = ++db->core->seq;
 	plan(db);
+}
+
+void
+lk_catalog_reload(struct lk_database *db)
+{
+	db->is_reload = true;
+	lk_catalog_doubt(db);
 }
 
 struct lk_catalog *

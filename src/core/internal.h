@@ -181,6 +181,8 @@ void	lk_catalog_give_up(struct lk_database *db);
 /* The server has said that something is not as the snapshot has it, or somebody
  * that it may not be: read it anew, soon. */
 void	lk_catalog_doubt(struct lk_database *db);
+/* Likewise, and as soon as for somebody who waits for it. */
+void	lk_catalog_reload(struct lk_database *db);
 /* A session could be opened again. */
 void	lk_catalog_reachable(struct lk_database *db);
 void	lk_catalog_answered(struct lk_database *db,

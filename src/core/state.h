@@ -196,6 +196,7 @@ struct lk_database {
 	uint64_t	 catalog_us;	/* when it came */
 	uint64_t	 doubt_seq;	/* core->seq when it last was said that what
 					   was read before is old */
+	bool		 is_reload;	/* RELOAD has asked for the next reading */
 	bool		 is_reading;	/* its reader's thread runs */
 	bool		 is_reader_stopped;	/* has been told to end */
 	uint64_t	 reading_seq, reading_us;	/* when the last was asked; seq

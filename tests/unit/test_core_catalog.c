@@ -205,6 +205,28 @@ test_a_slow_reading_rests_for_long(void **state)
 }
 
 static void
+test_a_reload_does_not_rest(void **state)
+{
+	(void)state;
+	world.next_config = &world.config;
+	run_timers();
+	pass_ms(2000);
+	answer_catalog(0, catalog_of("users", NULL));
+	vanish(&bob);
+	world.uid = 0;
+	connect_as(&bob, 30);
+	SAY(&bob, "RELOAD");
+	expect(&bob, "+OK\r\n");
+	run_timers();
+	assert_true(is_reading());
+	pass_ms(2000);
+	answer_catalog(0, catalog_of("users", NULL));
+	lk_catalog_doubt(main_db());
+	pass_ms(2000);
+	assert_false(is_reading());
+}
+
+static void
 test_an_old_one_is_read_again_only_when_it_is_used(void **state)
 {
 	(void)state;
@@ -874,6 +896,7 @@ main(void)
 		TEST(test_without_a_thread_it_is_tried_again),
 		TEST(test_a_reload_reads_it_again_but_twice_in_no_second),
 		TEST(test_a_slow_reading_rests_for_long),
+		TEST(test_a_reload_does_not_rest),
 		TEST(test_an_old_one_is_read_again_only_when_it_is_used),
 		TEST(test_a_statement_that_changes_the_schema_brings_another),
 		TEST(test_each_database_has_its_own),
