@@ -36,6 +36,8 @@ lk_error_fini(struct lk_error *error)
 {
 	int i;
 
+	if (!error->is_set)
+		return;
 	free(error->message);
 	for (i = 0; i < LK_FIELD__N; i++)
 		free(error->fields[i]);
@@ -101,6 +103,7 @@ lk_error_set_field(struct lk_error *error, enum lk_error_field field,
 {
 	char *copy = text != NULL ? lk_xstrdup(text) : NULL;
 
+	lk_assert(error->is_set);
 	free(error->fields[field]);
 	error->fields[field] = copy;
 }

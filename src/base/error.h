@@ -68,7 +68,7 @@ void	lk_error_set(struct lk_error *error, enum lk_error_kind kind,
 void	lk_error_prefix(struct lk_error *error, const char *fmt, ...)
 	    __attribute__((format(printf, 2, 3)));
 void	lk_error_set_sqlstate(struct lk_error *error, const char *sqlstate);
-/* text may be NULL, which clears the field. */
+/* Of an error that is set; text may be NULL, which clears the field. */
 void	lk_error_set_field(struct lk_error *error, enum lk_error_field field,
 	    const char *text);
 /* Contents go to dst, whose own are freed; src is empty after. */

@@ -69,6 +69,7 @@ fields_are_copied_and_cleared(void **state)
 	char text[] = "accounts";
 
 	(void)state;
+	lk_error_set(&error, LK_ERR_PG, "of a table");
 	lk_error_set_field(&error, LK_FIELD_TABLE, text);
 	text[0] = 'X';
 	assert_string_equal(error.fields[LK_FIELD_TABLE], "accounts");
