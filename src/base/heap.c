@@ -7,7 +7,11 @@
 void
 lk_heap_init(struct lk_heap *heap)
 {
-	*heap = (struct lk_heap){ NULL, 0, 0 };
+	size_t i;
+
+	*heap = (struct lk_heap){ .n = 0 };
+	for (i = 0; i < LK_HEAP_QUEUES; i++)
+		lk_list_init(&heap->queues[i]);
 }
 
 void
@@ -22,7 +26,14 @@ lk_timer_init(struct lk_timer *timer, void (*fire)(struct lk_timer *))
 {
 	timer->due_us = LK_NEVER;
 	timer->slot = 0;
+	lk_list_init(&timer->link);
 	timer->fire = fire;
+}
+
+static struct lk_timer *
+timer_of(struct lk_list *link)
+{
+	return lk_container(link, struct lk_timer, link);
 }
 
 static void
@@ -71,6 +82,7 @@ lk_timer_clear(struct lk_heap *heap, struct lk_timer *timer)
 	size_t at;
 
 	timer->due_us = LK_NEVER;
+	lk_list_remove(&timer->link);
 	if (timer->slot == 0)
 		return;
 	at = timer->slot - 1;
@@ -82,26 +94,65 @@ lk_timer_clear(struct lk_heap *heap, struct lk_timer *timer)
 	sift_down(heap, last->slot - 1, last);
 }
 
+/* Behind the last of the first queue that it is not too early for. */
+static bool
+put_in_queue(struct lk_heap *heap, struct lk_timer *timer)
+{
+	struct lk_list *queue;
+	size_t i;
+
+	for (i = 0; i < LK_HEAP_QUEUES; i++) {
+		queue = &heap->queues[i];
+		if (lk_list_is_empty(queue) ||
+		    timer_of(queue->prev)->due_us <= timer->due_us) {
+			lk_list_append(queue, &timer->link);
+			return true;
+		}
+	}
+	return false;
+}
+
 void
 lk_timer_set(struct lk_heap *heap, struct lk_timer *timer, uint64_t due_us)
 {
 	lk_timer_clear(heap, timer);
 	if (due_us == LK_NEVER)
 		return;
+	timer->due_us = due_us;
+	if (put_in_queue(heap, timer))
+		return;
 	if (heap->n == heap->cap) {
 		heap->cap = heap->cap ? 2 * heap->cap : 16;
 		heap->timers = lk_xrealloc(heap->timers,
 		    heap->cap * sizeof(struct lk_timer *));
 	}
-	timer->due_us = due_us;
 	heap->n++;
 	sift_up(heap, heap->n - 1, timer);
+}
+
+/* NULL: none is set. */
+static struct lk_timer *
+find_first(const struct lk_heap *heap)
+{
+	struct lk_timer *first = heap->n > 0 ? heap->timers[0] : NULL, *timer;
+	size_t i;
+
+	for (i = 0; i < LK_HEAP_QUEUES; i++) {
+		if (lk_list_is_empty(&heap->queues[i]))
+			continue;
+		timer = timer_of(heap->queues[i].next);
+		if (first == NULL || timer->due_us < first->due_us)
+			first = timer;
+	}
+	return first;
 }
 
 uint64_t
 lk_heap_due(const struct lk_heap *heap)
 {
-	return heap->n > 0 ? heap->timers[0]->due_us : LK_NEVER;
+	const struct lk_timer *first = find_first(heap);
+
+	return first != NULL ? first->due_us : LK_NEVER;
 }
 
 void
@@ -109,8 +160,7 @@ lk_heap_run(struct lk_heap *heap, uint64_t now_us)
 {
 	struct lk_timer *timer;
 
-	while (heap->n > 0 && heap->timers[0]->due_us <= now_us) {
-		timer = heap->timers[0];
+	while ((timer = find_first(heap)) != NULL && timer->due_us <= now_us) {
 		lk_timer_clear(heap, timer);
 		timer->fire(timer);
 	}

@@ -1,6 +1,10 @@
 /*
  * Timer heap: which of many timers is due first.  Holds pointers to timers
  * that their owners embed; knows no clock, the caller says what time it is.
+ *
+ * Most timers are set for the same few durations from now, and so in order of
+ * their times: they stand in queues, where setting and clearing one costs the
+ * same however many there are.  Only what comes out of order is in the heap.
  */
 #ifndef LK_BASE_HEAP_H
 #define LK_BASE_HEAP_H
@@ -9,15 +13,23 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/list.h"
+
 #define LK_NEVER	UINT64_MAX
+
+/* As many durations as are common at once. */
+#define LK_HEAP_QUEUES	4
 
 struct lk_timer {
 	uint64_t	 due_us;	/* LK_NEVER while not set */
-	size_t		 slot;		/* place in the heap plus one; 0: not set */
+	size_t		 slot;		/* place in the heap plus one; 0: it is not
+					   there */
+	struct lk_list	 link;		/* in a queue, when it is in one */
 	void		(*fire)(struct lk_timer *timer);
 };
 
 struct lk_heap {
+	struct lk_list	 queues[LK_HEAP_QUEUES];	/* each in order of time */
 	struct lk_timer	**timers;
 	size_t		  n;
 	size_t		  cap;

@@ -30,6 +30,7 @@ note_fired(struct lk_timer *timer)
 
 	assert_int_equal(timer->due_us, LK_NEVER);
 	assert_int_equal(timer->slot, 0);
+	assert_false(lk_list_is_linked(&timer->link));
 	alarm->n_fired++;
 	assert_true(n_fired < N_ALARMS);
 	fired[n_fired++] = alarm;
@@ -92,12 +93,10 @@ setting_again_moves(void **state)
 	lk_timer_set(&heap, &alarms[0].timer, 10);
 	lk_timer_set(&heap, &alarms[1].timer, 20);
 	lk_timer_set(&heap, &alarms[0].timer, 30);
-	assert_int_equal(heap.n, 2);
 	assert_int_equal(lk_heap_due(&heap), 20);
 	lk_timer_set(&heap, &alarms[0].timer, 5);
 	assert_int_equal(lk_heap_due(&heap), 5);
 	lk_timer_set(&heap, &alarms[0].timer, LK_NEVER);
-	assert_int_equal(heap.n, 1);
 	assert_int_equal(lk_heap_due(&heap), 20);
 	lk_timer_clear(&heap, &alarms[1].timer);
 	lk_timer_clear(&heap, &alarms[1].timer);
@@ -119,14 +118,30 @@ earliest_alarm(void)
 	return first;
 }
 
+static size_t
+count_queued(void)
+{
+	struct lk_list *it, *next;
+	size_t n = 0, i;
+
+	for (i = 0; i < LK_HEAP_QUEUES; i++) {
+		LK_LIST_EACH(&heap.queues[i], it, next)
+			n++;
+	}
+	return n;
+}
+
 static void
 assert_heap_holds(void)
 {
-	size_t i, n = 0;
+	size_t i, n = 0, n_queued = 0;
+	bool is_queued;
 
 	for (i = 0; i < N_ALARMS; i++) {
+		is_queued = lk_list_is_linked(&alarms[i].timer.link);
+		n_queued += is_queued;
 		assert_int_equal(alarms[i].timer.slot != 0,
-		    alarms[i].timer.due_us != LK_NEVER);
+		    alarms[i].timer.due_us != LK_NEVER && !is_queued);
 		if (alarms[i].timer.slot == 0)
 			continue;
 		n++;
@@ -134,6 +149,25 @@ assert_heap_holds(void)
 		    &alarms[i].timer);
 	}
 	assert_int_equal(heap.n, n);
+	assert_int_equal(count_queued(), n_queued);
+}
+
+/* As requests do, each of which has a time to wait and one to end at. */
+static void
+what_is_set_for_few_durations_needs_no_heap(void **state)
+{
+	uint64_t now_us;
+	size_t i;
+
+	(void)state;
+	for (now_us = 0; now_us < 100 * N_ALARMS; now_us++) {
+		i = (size_t)(now_us % N_ALARMS);
+		lk_timer_set(&heap, &alarms[i].timer, now_us +
+		    (i % 4 == 0 ? 30000 : i % 4 == 1 ? 1000 :
+		    i % 4 == 2 ? 60000 : 10000));
+		assert_int_equal(heap.n, 0);
+	}
+	assert_int_equal(count_queued(), N_ALARMS);
 }
 
 static void
@@ -237,6 +271,7 @@ main(void)
 		ALARM_TEST(fires_only_what_is_due),
 		ALARM_TEST(setting_again_moves),
 		ALARM_TEST(agrees_with_a_sorted_list_after_random_changes),
+		ALARM_TEST(what_is_set_for_few_durations_needs_no_heap),
 		ALARM_TEST(fires_in_order_of_time),
 		ALARM_TEST(firing_may_clear_and_set),
 		ALARM_TEST(firing_may_free_its_timer),
