@@ -23,7 +23,7 @@ lk_buf_fini(struct lk_buf *buf)
 }
 
 char *
-lk_buf_reserve(struct lk_buf *buf, size_t n)
+lk_buf_grow(struct lk_buf *buf, size_t n)
 {
 	size_t	 cap;
 	char	*data;
@@ -67,12 +67,6 @@ void
 lk_buf_puts(struct lk_buf *buf, const char *text)
 {
 	lk_buf_append(buf, text, strlen(text));
-}
-
-void
-lk_buf_putc(struct lk_buf *buf, char c)
-{
-	lk_buf_append(buf, &c, 1);
 }
 
 void

@@ -22,11 +22,30 @@ struct lk_buf {
 void	lk_buf_init(struct lk_buf *buf);
 void	lk_buf_fini(struct lk_buf *buf);	/* frees; usable again after */
 
+/* What lk_buf_reserve() does where there is no room yet. */
+char	*lk_buf_grow(struct lk_buf *buf, size_t n);
+
 /* Make room for n more bytes and return where they go; NULL when broken. */
-char	*lk_buf_reserve(struct lk_buf *buf, size_t n);
+static inline char *
+lk_buf_reserve(struct lk_buf *buf, size_t n)
+{
+	return n < buf->cap - buf->len && !buf->broken ?
+	    buf->data + buf->len : lk_buf_grow(buf, n);
+}
+
+static inline void
+lk_buf_putc(struct lk_buf *buf, char c)
+{
+	char *to = lk_buf_reserve(buf, 1);
+
+	if (to == NULL)
+		return;
+	*to = c;
+	buf->len++;
+}
+
 void	lk_buf_append(struct lk_buf *buf, const void *bytes, size_t n);
 void	lk_buf_puts(struct lk_buf *buf, const char *text);
-void	lk_buf_putc(struct lk_buf *buf, char c);
 void	lk_buf_printf(struct lk_buf *buf, const char *fmt, ...)
 	    __attribute__((format(printf, 2, 3)));
 void	lk_buf_vprintf(struct lk_buf *buf, const char *fmt, va_list ap)

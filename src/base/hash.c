@@ -106,7 +106,8 @@ rotl(uint64_t x, int bits)
 	return x << bits | x >> (64 - bits);
 }
 
-static void
+/* Inline, so that the state stays in registers. */
+static inline void
 sip_round(uint64_t v[4])
 {
 	v[0] += v[1];
