@@ -14,6 +14,9 @@
 #define KEEP_BYTES	4096
 #define FIRST_ARGS	16
 
+/* Sizes of more digits are read with care. */
+#define QUICK_DIGITS	7
+
 bool
 lk_arg_is(const struct lk_arg *arg, const char *word)
 {
@@ -327,6 +330,33 @@ read_line(struct lk_request_decoder *d, const struct input *in,
 	return 0;
 }
 
+/* Where no byte that may be looked at is any more. */
+static const char *
+end_of(const struct lk_request_decoder *d, const struct input *in)
+{
+	return in->bytes + (in->n < d->max_bytes ? in->n : d->max_bytes);
+}
+
+/*
+ * The size in a line "*3" or "$5" that is here as a whole, of few digits; at is
+ * its type.  Returns where the line behind it begins; NULL: it takes a closer
+ * look, which says what is wrong with it, if anything is.
+ */
+static const char *
+read_size(const char *at, const char *end, size_t *size_out)
+{
+	const char	*first = at + 1, *p = first;
+	size_t		 size = 0;
+
+	while (p < end && p - first < QUICK_DIGITS && *p >= '0' && *p <= '9')
+		size = size * 10 + (size_t)(*p++ - '0');
+	if (p == first || end - p < 2 || p[0] != '\r' || p[1] != '\n' ||
+	    (*first == '0' && p - first > 1))
+		return NULL;
+	*size_out = size;
+	return p + 2;
+}
+
 static int
 decode_count(struct lk_request_decoder *d, const struct input *in)
 {
@@ -335,6 +365,12 @@ decode_count(struct lk_request_decoder *d, const struct input *in)
 	int64_t		 count;
 	int		 rc;
 
+	line = read_size(in->bytes, end_of(d, in), &d->n_wanted);
+	if (line != NULL && d->n_wanted <= LK_REQUEST_MAX_ARGS) {
+		d->pos = (size_t)(line - in->bytes);
+		d->step = d->n_wanted > 0 ? STEP_ELEMENT : STEP_OVER;
+		return 0;
+	}
 	rc = read_line(d, in, LK_WIRE_MAX_INT, &line, &len);
 	if (rc != 0)
 		return rc;
@@ -423,6 +459,25 @@ check_type(char type, struct lk_error *error)
 	return -LK_E_INVAL;
 }
 
+/* An element that is a bulk string and here as a whole, as nearly all are. */
+static bool
+take_whole(struct lk_request_decoder *d, const struct input *in)
+{
+	const char	*at = in->bytes + d->pos, *end = end_of(d, in);
+	size_t		 n;
+
+	if (d->n_marks == d->n_wanted || d->n_marks == d->cap_marks ||
+	    at == end || *at != '$')
+		return false;
+	at = read_size(at, end, &n);
+	if (at == NULL || (size_t)(end - at) < n + 2 || at[n] != '\r' ||
+	    at[n + 1] != '\n')
+		return false;
+	d->marks[d->n_marks++] = (struct mark){ (size_t)(at - in->bytes), n };
+	d->pos = (size_t)(at - in->bytes) + n + 2;
+	return true;
+}
+
 static int
 decode_element(struct lk_request_decoder *d, const struct input *in)
 {
@@ -431,6 +486,8 @@ decode_element(struct lk_request_decoder *d, const struct input *in)
 	char		 type;
 	int		 rc;
 
+	while (take_whole(d, in))
+		;
 	if (d->n_marks == d->n_wanted) {
 		d->step = STEP_OVER;
 		return 0;
