@@ -24,6 +24,9 @@
 #define INPUT_SLACK	4
 #define INPUT_SMALL	1024
 
+/* Up to so much is put before what is read next. */
+#define INPUT_JOINED	4096
+
 /*
  * A connection is freed in drop() only, and never while is_busy: core may
  * close it, or reply to it, from inside the request that it just sent.  What
@@ -352,16 +355,41 @@ handle_input(struct lk_conn *conn, const char *bytes, size_t n)
 		lk_buf_append(&conn->input, bytes, n);
 		done = handle_requests(conn, conn->input.data, conn->input.len);
 		lk_buf_consume(&conn->input, done);
-		shrink_input(&conn->input);
 	} else {
 		done = handle_requests(conn, bytes, n);
 		lk_buf_append(&conn->input, bytes + done, n - done);
 	}
+	shrink_input(&conn->input);
 	conn->is_busy = false;
 	if (conn->input.broken)
 		fail(conn, "cannot keep its request", ENOMEM);
 	if (conn->input.len == 0)
 		give_decoder(conn);
+}
+
+/*
+ * Who sends many requests at once has the last of them cut by nearly every
+ * read.  What is kept of it goes before what is read next, instead of that
+ * behind it: so few bytes are copied, and no room has to be made.
+ */
+static size_t
+join_input(const struct lk_conn *conn, char *scratch)
+{
+	size_t n = conn->input.len;
+
+	if (n == 0 || n > INPUT_JOINED)
+		return 0;
+	memcpy(scratch, conn->input.data, n);
+	return n;
+}
+
+static void
+handle_joined(struct lk_conn *conn, const char *scratch, size_t n_kept,
+    size_t n)
+{
+	if (n_kept > 0)
+		lk_buf_truncate(&conn->input, 0);
+	handle_input(conn, scratch, n_kept + n);
 }
 
 /*
@@ -376,18 +404,20 @@ read_some(struct lk_conn *conn)
 {
 	struct lk_conns *conns = conn->conns;
 	char *scratch = conns->scratch;
+	size_t n_kept;
 	ssize_t n;
 
 	conns->scratch = NULL;
 	if (scratch == NULL)
-		scratch = lk_xmalloc(LK_CONN_READ_BYTES);
+		scratch = lk_xmalloc(INPUT_JOINED + LK_CONN_READ_BYTES);
+	n_kept = join_input(conn, scratch);
 	do {
-		n = read(conn->fd, scratch, LK_CONN_READ_BYTES);
+		n = read(conn->fd, scratch + n_kept, LK_CONN_READ_BYTES);
 	} while (n < 0 && errno == EINTR);
 	if (n == 0 || (n < 0 && errno != EAGAIN))
 		conn->is_failed = true;
 	else if (n > 0 && !conn->is_deaf && !conn->is_closing)
-		handle_input(conn, scratch, (size_t)n);
+		handle_joined(conn, scratch, n_kept, (size_t)n);
 	if (conns->scratch == NULL)
 		conns->scratch = scratch;
 	else
