@@ -475,10 +475,12 @@ lk_cursor_words(struct lk_buf *out, const struct lk_request *req)
 		lk_sql_redact(query, strlen(query), LK_DOING_MAX, out);
 		return;
 	}
+	/* NULL: its session was lost, and it with that. */
 	cursor = find_cursor(req->tx, req->cursor);
 	if (is_verb(req, "FETCH"))
 		lk_buf_printf(out, " %.*s", (int)req->args[1].len,
 		    req->args[1].data);
 	lk_buf_printf(out, " of cursor %llu: %s",
-	    (unsigned long long)req->cursor, cursor->what);
+	    (unsigned long long)req->cursor,
+	    cursor != NULL ? cursor->what : "it is gone");
 }

@@ -261,8 +261,8 @@ void	lk_worker_submit_rollback(struct lk_worker *worker);
  */
 void	lk_worker_submit_batch(struct lk_worker *worker,
 	    struct lk_request **reqs, struct lk_job *job);
-/* The request's statement, whose arguments the item takes along. */
-void	lk_worker_fill(struct lk_item *item, struct lk_request *req);
+/* The request's statement; the item points into its arguments. */
+void	lk_worker_fill(struct lk_item *item, const struct lk_request *req);
 /*
  * A RUNNING request is to end before its time.  True: it has left a batch in
  * which there are others, and what comes back for it will be dropped.  False:
@@ -354,7 +354,7 @@ void	lk_park_begin(struct lk_request *req);
 /* The cancel of lk_park_begin() is for nothing, or for something else. */
 void	lk_park_give_up(struct lk_request *req);
 /* It has been cancelled: nothing of it remains on the server. */
-void	lk_park_arrive(struct lk_request *req, struct lk_item *item);
+void	lk_park_arrive(struct lk_request *req);
 /* Out of the park; the caller changes its state. */
 void	lk_park_leave(struct lk_request *req);
 /* The wait that a PARKED request was in, as of now. */
@@ -496,8 +496,8 @@ void	lk_words_doing(struct lk_buf *out, const struct lk_request *req,
 void	lk_words_unit(struct lk_buf *out, const struct lk_unit *unit);
 /* "DEADLOCK 40P01 ..." */
 char	*lk_words_error(const struct lk_error *error);
-/* What req->doing is to say: the verb, and the text without its literals. */
-void	lk_words_statement(struct lk_buf *out, const struct lk_request *req);
+/* What it does becomes req->doing, whatever becomes of its arguments. */
+void	lk_words_keep(struct lk_request *req);
 void	lk_words_tx(struct lk_buf *out, const struct lk_tx *tx,
 	    const struct lk_client *viewer);
 void	lk_words_blocker(struct lk_buf *out, const struct lk_server *server,
@@ -659,8 +659,8 @@ int	lk_unit_compile(struct lk_unit *unit, size_t i,
 /* Of the reply to the i-th verb: the form that it said, else EXEC's. */
 struct lk_format lk_unit_format(const struct lk_request *req, size_t i);
 struct lk_job *lk_unit_job(struct lk_request *req);
-/* What the job had of the unit's. */
-void	lk_unit_take_back(struct lk_request *req, struct lk_job *job);
+/* The job has come back: what it says of this try. */
+void	lk_unit_note_try(struct lk_request *req, struct lk_job *job);
 
 /* exec.c: units being carried out */
 void	lk_run_exec(struct lk_request *req);

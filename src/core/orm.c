@@ -188,22 +188,14 @@ lk_orm_only_reads(const struct lk_request *req)
 	    !req->plan.is_write && req->plan.has_no_trace;
 }
 
-static void
-take_back(struct lk_request *req, struct lk_item *item)
-{
-	req->arena = item->arena;
-	item->arena = NULL;
-	req->worker = NULL;
-}
-
 /* Its session is lost: what nothing can have come of runs again, once. */
 static bool
-reads_again(struct lk_request *req, struct lk_item *item)
+reads_again(struct lk_request *req)
 {
 	if (!lk_orm_only_reads(req) || req->was_lost || !may_run_again(req))
 		return false;
 	req->was_lost = true;
-	take_back(req, item);
+	req->worker = NULL;
 	lk_exec_rest(req);
 	return true;
 }
@@ -225,7 +217,7 @@ lk_orm_goes_back(struct lk_request *req, struct lk_item *item)
 	if (req->catalog == NULL || !item->error.is_set)
 		return false;
 	if (item->error.kind == LK_ERR_CONNLOST)
-		return reads_again(req, item);
+		return reads_again(req);
 	if (item->error.kind == LK_ERR_UNMET)
 		lk_error_prefix(&item->error, "%s %s: ", req->verb->name,
 		    req->plan.model->name);
@@ -233,7 +225,7 @@ lk_orm_goes_back(struct lk_request *req, struct lk_item *item)
 	    !lk_orm_may_go_back(req))
 		return false;
 	req->was_recompiled = true;
-	take_back(req, item);
+	req->worker = NULL;
 	lk_request_set_state(req, LK_REQUEST_WAITING);
 	lk_request_todo(req);
 	return true;

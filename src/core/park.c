@@ -390,18 +390,13 @@ lk_park_give_up(struct lk_request *req)
 		lk_park_free_if_empty(park);
 }
 
-/* Its arguments come back with the job, whole. */
 void
-lk_park_arrive(struct lk_request *req, struct lk_item *item)
+lk_park_arrive(struct lk_request *req)
 {
 	struct lk_park *park = req->park;
 
-	if (req->unit != NULL) {
+	if (req->unit != NULL)
 		lk_exec_note_try(req, &req->why);
-	} else {
-		req->arena = item->arena;
-		item->arena = NULL;
-	}
 	req->worker = NULL;
 	req->is_parking = false;
 	req->spent_us += req->core->now_us - req->wait_since_us;

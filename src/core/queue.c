@@ -318,13 +318,11 @@ lk_unit_format(const struct lk_request *req, size_t i)
 static void
 fill_item(struct lk_item *item, const struct lk_request *req, size_t i)
 {
-	struct lk_unit_verb *verb = &req->unit->verbs[i];
+	const struct lk_unit_verb *verb = &req->unit->verbs[i];
 
 	item->request = req->id;
 	item->format = lk_unit_format(req, i);
 	item->is_must = verb->is_must;
-	item->arena = verb->arena;
-	verb->arena = NULL;
 	if (verb->verb->run == lk_run_unit) {
 		item->kind = LK_ITEM_OK;
 		return;
@@ -359,15 +357,10 @@ lk_unit_job(struct lk_request *req)
 }
 
 void
-lk_unit_take_back(struct lk_request *req, struct lk_job *job)
+lk_unit_note_try(struct lk_request *req, struct lk_job *job)
 {
 	struct lk_unit *unit = req->unit;
-	size_t i;
 
-	for (i = 0; i < unit->n_verbs; i++) {
-		unit->verbs[i].arena = job->items[i].arena;
-		job->items[i].arena = NULL;
-	}
 	unit->n_statements = job->n_statements;
 	unit->n_round_trips = job->n_round_trips;
 	/* Of nothing that was sent there is nothing to tell. */

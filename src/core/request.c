@@ -515,10 +515,26 @@ bound_held(struct lk_client *client, bool has_sent)
 	}
 }
 
+/* While its reply waits nothing is asked of it but what it did. */
+static void
+forget_args(struct lk_request *req)
+{
+	lk_words_keep(req);
+	free(req->args);
+	free(req->arena);
+	req->args = NULL;
+	req->arena = NULL;
+	req->n_args = 0;
+}
+
 /* Answered; the reply waits for its turn. */
 static void
 hold(struct lk_request *req, struct lk_buf *value)
 {
+	bool is_next = req->client->order.next == &req->order_link;
+
+	if (!is_next && req->sent_us != 0)
+		forget_args(req);
 	lk_request_set_state(req, LK_REQUEST_HELD);
 	if (req->is_sentinel)
 		lk_sentinel_gone(req, false);

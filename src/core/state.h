@@ -102,6 +102,8 @@ struct lk_worker {
 					   affair */
 	bool		 is_breaking;	/* a batch that is being cancelled, to be
 					   asked again one by one */
+	char		**left;		/* arguments of those who have left it; heap */
+	size_t		 n_left;
 	bool		 is_clean;	/* may serve somebody else */
 	unsigned	 n_cancels;	/* out: the fence is up while not 0 */
 	uint64_t	 since_us;	/* of state */
@@ -342,8 +344,8 @@ struct lk_request {
 	uint64_t	 catalog_us;	/* since when it waits there; 0: it does not */
 	uint64_t	 came_seq;	/* core->seq when it came */
 	struct lk_hash_node tag_node;	/* core->tags, when tagged */
-	char		*arena;		/* heap; what args point into; the job's
-					   while RUNNING */
+	char		*arena;		/* heap; what args point into, and its job
+					   while that is out */
 	struct lk_arg	*args;		/* after the verb; heap */
 	size_t		 n_args;
 	char		*control;	/* heap; the daemon's own text to run
@@ -373,7 +375,8 @@ struct lk_request {
 	uint64_t	 lock_us;	/* wait for locks at most; LK_NEVER: for ever */
 	uint64_t	 arrived_us, queued_us, sent_us;
 	struct lk_timer	 deadline_timer, queue_timer, cancel_timer;
-	char		*doing;		/* verb and redacted text; heap; once sent */
+	char		*doing;		/* verb and redacted text, where args may be
+					   gone; heap; NULL: they tell */
 	struct lk_buf	 reply;		/* while HELD */
 	/* Ending it before its time. */
 	struct lk_error	 why;		/* is_set: what to say when it was cancelled */
@@ -415,7 +418,7 @@ struct lk_request {
 /* A verb between MULTI and EXEC: of a request what is still needed. */
 struct lk_unit_verb {
 	const struct lk_verb *verb;
-	char		*arena;		/* heap; what args point into; the job's
+	char		*arena;		/* heap; what args point into, and the job
 					   while that is out */
 	struct lk_arg	*args;		/* heap */
 	size_t		 n_args;

@@ -495,6 +495,7 @@ rollback_done(struct lk_tx *tx)
 static void
 keep_doing(struct lk_tx *tx, struct lk_request *req)
 {
+	lk_words_keep(req);
 	/* A copy: while its reply is held the request is still shown. */
 	free(tx->doing);
 	tx->doing = lk_xstrdup(req->doing);

@@ -96,8 +96,9 @@ lk_words_unit(struct lk_buf *out, const struct lk_unit *unit)
 		lk_buf_printf(out, "; and %zu more", unit->n_verbs - i);
 }
 
-void
-lk_words_statement(struct lk_buf *out, const struct lk_request *req)
+/* The verb, and the text without its literals. */
+static void
+put_request(struct lk_buf *out, const struct lk_request *req)
 {
 	if (req->control != NULL) {
 		lk_buf_puts(out, req->control);
@@ -133,9 +134,21 @@ lk_words_doing(struct lk_buf *out, const struct lk_request *req,
 	if (req->doing != NULL)
 		put_doing(out, req->doing, req->client, viewer);
 	else if (lk_words_may_see(viewer, req->client))
-		lk_words_statement(out, req);
+		put_request(out, req);
 	else
 		lk_buf_puts(out, req->verb->name);
+}
+
+void
+lk_words_keep(struct lk_request *req)
+{
+	struct lk_buf text = LK_BUF_INIT;
+
+	if (req->doing != NULL)
+		return;
+	put_request(&text, req);
+	req->doing = lk_xstrdup(lk_buf_cstr(&text));
+	lk_buf_fini(&text);
 }
 
 /* How long, in what wait, and what it is. */

@@ -204,7 +204,7 @@ fill_params(struct lk_item *item, const struct lk_request *req)
 }
 
 void
-lk_worker_fill(struct lk_item *item, struct lk_request *req)
+lk_worker_fill(struct lk_item *item, const struct lk_request *req)
 {
 	item->request = req->id;
 	item->format = req->format;
@@ -214,26 +214,12 @@ lk_worker_fill(struct lk_item *item, struct lk_request *req)
 		return;
 	}
 	item->kind = LK_ITEM_SQL;
-	item->arena = req->arena;
-	req->arena = NULL;
 	if (req->plan.sql != NULL) {
 		lk_orm_fill(item, &req->plan);
 	} else {
 		item->sql = req->args[0].data;
 		fill_params(item, req);
 	}
-}
-
-static void
-note_doing(struct lk_request *req)
-{
-	struct lk_buf text = LK_BUF_INIT;
-
-	if (req->doing != NULL)
-		return;
-	lk_words_statement(&text, req);
-	req->doing = lk_xstrdup(lk_buf_cstr(&text));
-	lk_buf_fini(&text);
 }
 
 static void
@@ -264,7 +250,6 @@ make_job(struct lk_request *req)
 static void
 take_along(struct lk_worker *worker, struct lk_request *req)
 {
-	note_doing(req);
 	lk_request_set_state(req, LK_REQUEST_RUNNING);
 	req->worker = worker;
 	req->sent_us = req->core->now_us;
@@ -312,10 +297,30 @@ lk_worker_submit_batch(struct lk_worker *worker, struct lk_request **reqs,
 		lk_watch_statement(reqs[i]);
 }
 
+/* Of a request that leaves: its item still points into them. */
+static void
+keep_args(struct lk_worker *worker, struct lk_request *req)
+{
+	lk_words_keep(req);
+	worker->left = lk_xrealloc(worker->left,
+	    (worker->n_left + 1) * sizeof(*worker->left));
+	worker->left[worker->n_left++] = req->arena;
+	req->arena = NULL;
+}
+
+static void
+free_left(struct lk_worker *worker)
+{
+	while (worker->n_left > 0)
+		free(worker->left[--worker->n_left]);
+	free(worker->left);
+	worker->left = NULL;
+}
+
 bool
 lk_worker_lets_go(struct lk_request *req)
 {
-	const struct lk_worker *worker = req->worker;
+	struct lk_worker *worker = req->worker;
 
 	/* Who writes may have written by now. */
 	if (!worker->is_batch || req->plan.is_write ||
@@ -323,6 +328,7 @@ lk_worker_lets_go(struct lk_request *req)
 		return false;
 	lk_record_answered(req, UINT64_MAX);
 	lk_list_remove(&req->job_link);
+	keep_args(worker, req);
 	return true;
 }
 
@@ -391,15 +397,11 @@ lk_worker_settle(struct lk_worker *worker)
 }
 
 static void
-requeue(struct lk_request *req, struct lk_item *item)
+requeue(struct lk_request *req)
 {
 	struct lk_database *db = req->database;
 	struct lk_tx *tx = req->tx;
 
-	if (req->control == NULL && req->unit == NULL) {
-		req->arena = item->arena;
-		item->arena = NULL;
-	}
 	req->worker = NULL;
 	if (tx != NULL) {
 		tx->worker->tx = NULL;
@@ -470,7 +472,7 @@ autocommit_done(struct lk_request *req, struct lk_job *job,
 {
 	if (req->is_parking && item->outcome == LK_ITEM_FAILED &&
 	    lk_cancel_has_hit(req, item)) {
-		lk_park_arrive(req, item);
+		lk_park_arrive(req);
 		return;
 	}
 	if (req->is_parking) {	/* it was faster than its cancel */
@@ -493,7 +495,7 @@ note_answer(struct lk_request *req, struct lk_job *job, struct lk_item *item)
 	else if (req->keeps_slot && item->outcome == LK_ITEM_DONE)
 		lk_sentinel_probe_through(req);
 	if (req->unit != NULL)
-		lk_unit_take_back(req, job);
+		lk_unit_note_try(req, job);
 	lk_list_remove(&req->job_link);
 }
 
@@ -505,7 +507,7 @@ job_done(struct lk_worker *worker, struct lk_request *req, struct lk_job *job)
 
 	if (req != NULL && may_requeue(req, item)) {
 		lk_worker_settle(worker);
-		requeue(req, item);
+		requeue(req);
 	} else if (req != NULL && lk_orm_goes_back(req, item)) {
 		;	/* it is on its way again */
 	} else if (worker->tx != NULL) {
@@ -540,13 +542,13 @@ is_broken_off(const struct lk_request *req, const struct lk_item *item)
 }
 
 static void
-ask_alone(struct lk_request *req, struct lk_item *item)
+ask_alone(struct lk_request *req)
 {
 	req->is_alone = true;
 	req->waitstart[0] = '\0';
 	req->was_reported = false;
 	req->spent_us = req->locked_us;
-	requeue(req, item);
+	requeue(req);
 }
 
 /* Each item is its request's own affair. */
@@ -568,9 +570,9 @@ batch_done(struct lk_worker *worker, struct lk_job *job)
 			continue;
 		note_answer(req, job, item);
 		if (may_requeue(req, item))
-			requeue(req, item);
+			requeue(req);
 		else if (is_breaking && is_broken_off(req, item))
-			ask_alone(req, item);
+			ask_alone(req);
 		else if (!lk_orm_goes_back(req, item))
 			autocommit_done(req, job, item);
 	}
@@ -597,6 +599,7 @@ lk_worker_job_done(struct lk_worker *worker, struct lk_job *job)
 	else
 		job_done(worker, req, job);
 	lk_job_free(&job);
+	free_left(worker);
 	lk_worker_settle(worker);
 }
 

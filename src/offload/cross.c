@@ -15,10 +15,10 @@ init_msg(struct lk_msg *msg, enum lk_msg_kind kind)
 struct lk_job *
 lk_job_new(size_t n_items)
 {
-	struct lk_job *job = lk_xcalloc(1, sizeof(*job));
+	struct lk_job *job = lk_xcalloc(1, sizeof(*job) +
+	    n_items * sizeof(job->items[0]));
 
 	init_msg(&job->msg, LK_MSG_JOB);
-	job->items = lk_xcalloc(n_items, sizeof(*job->items));
 	job->n_items = n_items;
 	return job;
 }
@@ -26,7 +26,6 @@ lk_job_new(size_t n_items)
 static void
 fini_item(struct lk_item *item)
 {
-	free(item->arena);
 	free(item->text);
 	free(item->params);
 	lk_with_fini(&item->with);
@@ -43,7 +42,6 @@ lk_job_free(struct lk_job **job)
 		return;
 	for (i = 0; i < (*job)->n_items; i++)
 		fini_item(&(*job)->items[i]);
-	free((*job)->items);
 	free(*job);
 	*job = NULL;
 }

@@ -22,8 +22,9 @@
 /* ---- jobs: loop to worker and back ---- */
 
 struct lk_param {
-	const char	*data;		/* in the item's arena or text; NULL: SQL
-					   NULL */
+	const char	*data;		/* in the item's text, or kept by who has
+					   posted the job until it is back; NULL:
+					   SQL NULL */
 	size_t		 len;		/* bytes; data[len] is NUL */
 	uint32_t	 type;		/* oid, that of all of a statement or of
 					   none; 0: the server infers it */
@@ -51,9 +52,9 @@ enum lk_item_outcome {
 struct lk_item {
 	enum lk_item_kind  kind;
 	struct lk_id	   request;	/* whose it is; none: the daemon's own */
-	char		  *arena, *text;	/* heap or NULL; what sql and params
+	char		  *text;	/* heap or NULL; what sql and params may
 					   point into */
-	const char	  *sql;		/* NUL-terminated */
+	const char	  *sql;		/* NUL-terminated; kept as params are */
 	struct lk_param	  *params;	/* heap or NULL */
 	size_t		   n_params;
 	struct lk_format   format;	/* of the reply */
@@ -109,7 +110,6 @@ struct lk_job {
 	bool		 clean;		/* clean the session behind the reply */
 	bool		 is_unit;
 	size_t		 limit_result;	/* bytes of one reply at most */
-	struct lk_item	*items;
 	size_t		 n_items;
 	/* Filled by the worker. */
 	enum lk_xact	 after;
@@ -119,6 +119,7 @@ struct lk_job {
 	/* Of a unit: what was sent, BEGIN and COMMIT not counted, and how often
 	 * it waited for answers. */
 	unsigned	 n_statements, n_round_trips;
+	struct lk_item	 items[];
 };
 
 struct lk_job *lk_job_new(size_t n_items);

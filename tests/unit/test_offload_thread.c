@@ -210,7 +210,7 @@ job_frees_all_that_its_items_hold(void **state)
 	assert_int_equal(job->n_items, 2);
 	assert_int_equal(job->items[1].outcome, LK_ITEM_UNSENT);
 	assert_true(lk_id_is_none(job->tx));
-	job->items[0].arena = strdup("SELECT 1");
+	job->items[0].text = strdup("SELECT 1");
 	job->items[0].params = calloc(1, sizeof(struct lk_param));
 	lk_buf_puts(&job->items[0].reply, "+OK\r\n");
 	lk_error_set(&job->items[1].error, LK_ERR_PG, "no");
