@@ -26,6 +26,8 @@ src_base_libbase_a_SOURCES =			\
 	src/base/logline.h			\
 	src/base/mutex.c			\
 	src/base/mutex.h			\
+	src/base/pool.c				\
+	src/base/pool.h				\
 	src/base/role.c				\
 	src/base/role.h				\
 	src/base/utf8.c				\

@@ -50,6 +50,8 @@ lk_core_new(const struct lk_config *config, const struct lk_effects *effects,
 	lk_hash_init(&core->groups);
 	lk_hash_init(&core->subscriptions);
 	lk_idtab_init(&core->request_ids);
+	lk_pool_init(&core->request_pool, sizeof(struct lk_request));
+	lk_pool_init(&core->task_pool, sizeof(struct lk_task));
 	lk_hash_init(&core->parked);
 	lk_list_init(&core->todo);
 	lk_timer_init(&core->turn_timer, begin_turn);
@@ -89,6 +91,8 @@ lk_core_free(struct lk_core **corep)
 	lk_hash_fini(&core->subscriptions);
 	lk_hash_fini(&core->parked);
 	lk_idtab_fini(&core->request_ids);
+	lk_pool_fini(&core->request_pool);
+	lk_pool_fini(&core->task_pool);
 	lk_graph_fini(&core->graph);
 	lk_heap_fini(&core->timers);
 	free(core->refs);

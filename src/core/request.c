@@ -202,7 +202,7 @@ struct lk_request *
 lk_request_new(struct lk_client *client)
 {
 	struct lk_core *core = client->core;
-	struct lk_request *req = lk_xcalloc(1, sizeof(*req));
+	struct lk_request *req = lk_pool_take(&core->request_pool);
 
 	req->core = core;
 	req->id = lk_idtab_add(&core->request_ids, req);
@@ -257,7 +257,7 @@ free_request(struct lk_request *req)
 	free(req->doing);
 	free(req->args);
 	free(req->arena);
-	free(req);
+	lk_pool_give(&core->request_pool, req);
 }
 
 /* Its place in task and tx is free: those behind it may be able to start. */

@@ -11,6 +11,7 @@
 #include "base/id.h"
 #include "base/list.h"
 #include "base/log.h"
+#include "base/pool.h"
 #include "core/core.h"
 #include "core/graph.h"
 #include "orm/verb.h"
@@ -283,6 +284,7 @@ struct lk_task {
 	uint64_t	 id;
 	uint64_t	 scope;
 	char		*name;		/* NULL: the connection's, or one request's */
+	char		 short_name[24]; /* where it is when it is short */
 	struct lk_list	 requests;	/* to be run, as sent: the first may be */
 	struct lk_list	 held;		/* answered, their replies not yet sent */
 	struct lk_list	 txs;		/* that it owns */
@@ -623,6 +625,7 @@ struct lk_core {
 	struct lk_hash	 tasks_by_name, txs_by_handle, tags, groups;
 	struct lk_hash	 subscriptions;	/* in force, by client and channel */
 	struct lk_idtab	 request_ids;
+	struct lk_pool	 request_pool, task_pool;
 	struct lk_list	 todo;		/* requests that may be able to start */
 	uint64_t	 n_told_bytes;	/* of catalogs, since turn_timer last fired */
 	struct lk_timer	 turn_timer;	/* set: the rest of todo is for the next turn

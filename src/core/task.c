@@ -60,7 +60,7 @@ lk_task_take_rounds(struct lk_task *task)
 struct lk_task *
 lk_task_new(struct lk_core *core, struct lk_client *client)
 {
-	struct lk_task *task = lk_xcalloc(1, sizeof(*task));
+	struct lk_task *task = lk_pool_take(&core->task_pool);
 
 	task->core = core;
 	task->id = core->next_number++;
@@ -91,7 +91,8 @@ lk_task_named(struct lk_client *client, const char *name, size_t n)
 		return lk_container(node, struct lk_task, node);
 	task = lk_task_new(core, client);
 	task->scope = client->scope;
-	task->name = lk_xmalloc(n + 1);
+	task->name = n < sizeof(task->short_name) ? task->short_name :
+	    lk_xmalloc(n + 1);
 	memcpy(task->name, name, n);
 	task->name[n] = '\0';
 	task->is_placed = false;	/* who names it need not be it */
@@ -175,6 +176,7 @@ lk_task_forget(struct lk_task *task)
 	lk_list_remove(&task->link);
 	if (task->name != NULL)
 		lk_hash_remove(&task->core->tasks_by_name, &task->node);
-	free(task->name);
-	free(task);
+	if (task->name != task->short_name)
+		free(task->name);
+	lk_pool_give(&task->core->task_pool, task);
 }

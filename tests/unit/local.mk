@@ -7,6 +7,7 @@ unit_programs =					\
 	tests/unit/test_base_list		\
 	tests/unit/test_base_log		\
 	tests/unit/test_base_mutex		\
+	tests/unit/test_base_pool		\
 	tests/unit/test_base_role		\
 	tests/unit/test_base_utf8		\
 	tests/unit/test_cli_print		\
@@ -54,6 +55,7 @@ tests_unit_test_base_id_LDADD = $(base_libs) $(CMOCKA_LIBS)
 tests_unit_test_base_list_LDADD = $(base_libs) $(CMOCKA_LIBS)
 tests_unit_test_base_log_LDADD = $(base_libs) $(CMOCKA_LIBS)
 tests_unit_test_base_mutex_LDADD = $(base_libs) $(CMOCKA_LIBS)
+tests_unit_test_base_pool_LDADD = $(base_libs) $(CMOCKA_LIBS)
 tests_unit_test_base_role_LDADD = $(base_libs) $(CMOCKA_LIBS)
 tests_unit_test_base_utf8_LDADD = $(base_libs) $(CMOCKA_LIBS)
 tests_unit_test_cli_print_LDADD = $(cli_libs) $(CMOCKA_LIBS)
