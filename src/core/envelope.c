@@ -4,7 +4,7 @@
 #include "base/die.h"
 #include "core/internal.h"
 
-#define MAX_TAG		64
+#define MAX_TAG		sizeof(((struct lk_request *)NULL)->tag)
 #define MAX_TASK	256
 #define MAX_HANDLE	(1ULL << 53)
 #define MAX_MS		(365ULL * 24 * 3600 * 1000)
@@ -61,18 +61,15 @@ take_tag(struct lk_request *req, const struct lk_arg *word,
 
 	if (n < 1 || n > MAX_TAG) {
 		lk_error_set(error, LK_ERR_SYNTAX,
-		    "a tag (@) has 1 to %d bytes, this one has %zu", MAX_TAG,
-		    n);
+		    "a tag (@) has 1 to %zu bytes, this one has %zu",
+		    MAX_TAG, n);
 		return -LK_E_INVAL;
 	}
-	if (lk_request_by_tag(req->client, word->data + 1, n) != NULL) {
-		lk_error_set(error, LK_ERR_SYNTAX,
-		    "the tag is in use by a request that has no reply yet");
-		return -LK_E_INVAL;
-	}
-	memcpy(req->tag, word->data + 1, n);
-	req->n_tag = n;
-	return 0;
+	if (lk_request_set_tag(req, word->data + 1, n))
+		return 0;
+	lk_error_set(error, LK_ERR_SYNTAX,
+	    "the tag is in use by a request that has no reply yet");
+	return -LK_E_INVAL;
 }
 
 static int

@@ -60,7 +60,9 @@ struct lk_server *lk_request_server(const struct lk_request *req);
 /* What is left of its ?ms in a wait that has lasted so long; LK_NEVER: it may
  * wait for ever. */
 uint64_t lk_request_lock_left(const struct lk_request *req, uint64_t waited_us);
-/* From here on lk_request_by_tag() finds it. */
+/* Its tag, of no more bytes than there is room for; false: it is in use. */
+bool	lk_request_set_tag(struct lk_request *req, const char *tag, size_t n);
+/* From here on lk_request_by_tag() finds it by the tag that it has. */
 void	lk_request_take_tag(struct lk_request *req);
 void	lk_request_set_state(struct lk_request *req,
 	    enum lk_request_state state);

@@ -81,24 +81,41 @@ is_tagged(const struct lk_hash_node *node, const void *arg)
 	    memcmp(req->tag, key->tag, key->n) == 0;
 }
 
-struct lk_request *
-lk_request_by_tag(struct lk_client *client, const char *tag, size_t n)
+static struct lk_request *
+find_tagged(const struct lk_client *client, uint64_t h, const char *tag,
+    size_t n)
 {
 	struct tag_key key = { client, tag, n };
-	struct lk_hash_node *node = lk_hash_find(&client->core->tags,
-	    lk_hash_bytes(client->id, tag, n), is_tagged, &key);
+	struct lk_hash_node *node = lk_hash_find(&client->core->tags, h,
+	    is_tagged, &key);
 
 	return node != NULL ?
 	    lk_container(node, struct lk_request, tag_node) : NULL;
 }
 
+struct lk_request *
+lk_request_by_tag(struct lk_client *client, const char *tag, size_t n)
+{
+	return find_tagged(client, lk_hash_bytes(client->id, tag, n), tag, n);
+}
+
+bool
+lk_request_set_tag(struct lk_request *req, const char *tag, size_t n)
+{
+	uint64_t h = lk_hash_bytes(req->client->id, tag, n);
+
+	if (find_tagged(req->client, h, tag, n) != NULL)
+		return false;
+	memcpy(req->tag, tag, n);
+	req->n_tag = n;
+	req->tag_node.hash = h;
+	return true;
+}
+
 void
 lk_request_take_tag(struct lk_request *req)
 {
-	if (req->n_tag == 0)
-		return;
-	lk_hash_insert(&req->core->tags, &req->tag_node,
-	    lk_hash_bytes(req->client->id, req->tag, req->n_tag));
+	lk_hash_insert(&req->core->tags, &req->tag_node, req->tag_node.hash);
 }
 
 static void

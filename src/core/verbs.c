@@ -449,8 +449,10 @@ lk_verb_find(const char *name, size_t n)
 	struct lk_arg word = { name, n };
 	size_t i;
 
-	for (i = 0; i < lk_verb_count(); i++) {
-		if (lk_arg_is(&word, verbs[i].name))
+	/* The first letter rules out nearly all, and each request asks. */
+	for (i = 0; n > 0 && i < lk_verb_count(); i++) {
+		if ((verbs[i].name[0] | 0x20) == (name[0] | 0x20) &&
+		    lk_arg_is(&word, verbs[i].name))
 			return &verbs[i];
 	}
 	return NULL;
