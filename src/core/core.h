@@ -40,6 +40,8 @@ struct lk_effects {
 	/* Append these bytes to what the connection sends; takes the contents
 	 * and leaves bytes empty. */
 	void	(*reply)(void *conn, struct lk_buf *bytes);
+	/* Append these, a few, which stay the caller's. */
+	void	(*reply_head)(void *conn, const void *bytes, size_t n);
 	/* Close once all replies have left (or the peer is gone). */
 	void	(*close)(void *conn);
 	/* Read now what the connection's socket holds and pass all of it to

@@ -226,6 +226,7 @@ reload(void *ctx, const struct lk_config **config_out, struct lk_error *error)
 
 const struct lk_effects lk_daemon_effects = {
 	.reply = lk_conn_reply,
+	.reply_head = lk_conn_reply_head,
 	.close = lk_conn_close,
 	.drain = lk_conn_drain,
 	.worker_start = start_worker,

@@ -223,6 +223,16 @@ lk_conn_reply(void *arg, struct lk_buf *bytes)
 }
 
 void
+lk_conn_reply_head(void *arg, const void *bytes, size_t n)
+{
+	struct lk_conn *conn = arg;
+
+	if (lk_outq_put(&conn->out, bytes, n) < 0)
+		fail(conn, "cannot keep its replies", ENOMEM);
+	mark_dirty(conn);
+}
+
+void
 lk_conn_close(void *arg)
 {
 	struct lk_conn *conn = arg;

@@ -47,6 +47,7 @@ void	lk_listener_free(struct lk_listener **listener) LK_ON_LOOP;
 
 /* Core's effects on connections, for struct lk_effects. */
 void	lk_conn_reply(void *conn, struct lk_buf *bytes);
+void	lk_conn_reply_head(void *conn, const void *bytes, size_t n);
 void	lk_conn_close(void *conn);
 bool	lk_conn_drain(void *conn);
 uint64_t lk_conn_stalled_us(void *conn);

@@ -51,39 +51,41 @@ lk_outq_fini(struct lk_outq *queue)
 	queue->n_bytes = 0;
 }
 
-static void
-append_chunk(struct lk_outq *queue, struct lk_buf *bytes)
+static struct chunk *
+add_chunk(struct lk_outq *queue)
 {
 	struct chunk *chunk = lk_xcalloc(1, sizeof(*chunk));
 
-	lk_buf_move(&chunk->buf, bytes);
 	lk_list_append(&queue->chunks, &chunk->link);
+	return chunk;
+}
+
+int
+lk_outq_put(struct lk_outq *queue, const void *bytes, size_t n)
+{
+	struct chunk *last = chunk_of(queue->chunks.prev);
+
+	if (lk_list_is_empty(&queue->chunks) ||
+	    last->buf.len + n > JOINED_BYTES)
+		last = add_chunk(queue);
+	lk_buf_append(&last->buf, bytes, n);
+	queue->n_bytes += n;
+	return last->buf.broken ? -LK_E_NOMEM : 0;
 }
 
 int
 lk_outq_append(struct lk_outq *queue, struct lk_buf *bytes)
 {
-	struct chunk *last;
-	size_t n = bytes->len;
+	int rc = bytes->broken ? -LK_E_NOMEM : 0;
 
-	if (bytes->broken) {
-		lk_buf_fini(bytes);
-		return -LK_E_NOMEM;
+	if (rc == 0 && bytes->len > SMALL_BYTES) {
+		queue->n_bytes += bytes->len;
+		lk_buf_move(&add_chunk(queue)->buf, bytes);
+	} else if (rc == 0) {
+		rc = lk_outq_put(queue, bytes->data, bytes->len);
 	}
-	last = chunk_of(queue->chunks.prev);
-	if (n == 0) {
-		lk_buf_fini(bytes);
-	} else if (!lk_list_is_empty(&queue->chunks) && n <= SMALL_BYTES &&
-	    last->buf.len + n <= JOINED_BYTES) {
-		lk_buf_append(&last->buf, bytes->data, n);
-		lk_buf_fini(bytes);
-		if (last->buf.broken)
-			return -LK_E_NOMEM;
-	} else {
-		append_chunk(queue, bytes);
-	}
-	queue->n_bytes += n;
-	return 0;
+	lk_buf_fini(bytes);
+	return rc;
 }
 
 static size_t

@@ -23,6 +23,8 @@ void	lk_outq_fini(struct lk_outq *queue);
  * they are not whole: then the stream cannot go on.
  */
 int	lk_outq_append(struct lk_outq *queue, struct lk_buf *bytes);
+/* Append a copy of a few bytes.  0, or -LK_E_NOMEM likewise. */
+int	lk_outq_put(struct lk_outq *queue, const void *bytes, size_t n);
 /*
  * Send once, without blocking, what fits and not too much of it at a time.  0
  * even when nothing could be sent; -LK_E_IO when the peer is gone.

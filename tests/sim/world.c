@@ -628,6 +628,15 @@ take_reply(void *conn, struct lk_buf *bytes)
 	lk_buf_fini(bytes);
 }
 
+static void
+take_reply_head(void *conn, const void *bytes, size_t n)
+{
+	struct client *client = conn;
+
+	REQUIRE(client->client != NULL);
+	lk_buf_append(&client->got, bytes, n);
+}
+
 /* Now and then half a request is there. */
 static bool
 drain(void *conn)
@@ -668,6 +677,7 @@ reload(void *ctx, const struct lk_config **config_out, struct lk_error *error)
 
 const struct lk_effects sim_effects = {
 	.reply = take_reply,
+	.reply_head = take_reply_head,
 	.close = never_closes,
 	.drain = drain,
 	.worker_start = start_worker,

@@ -102,6 +102,12 @@ take_reply(void *conn, struct lk_buf *bytes)
 }
 
 static inline void
+take_reply_head(void *conn, const void *bytes, size_t n)
+{
+	lk_buf_append(&((struct fake_conn *)conn)->got, bytes, n);
+}
+
+static inline void
 take_close(void *conn)
 {
 	((struct fake_conn *)conn)->is_closed = true;
@@ -320,6 +326,7 @@ static const struct lk_effects effects = {
 	.drop = drop_conn,
 	.reload = reload_config,
 	.reply = take_reply,
+	.reply_head = take_reply_head,
 	.close = take_close,
 	.drain = drain_conn,
 	.worker_start = start_worker,
