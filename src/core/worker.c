@@ -594,12 +594,12 @@ lk_worker_job_done(struct lk_worker *worker, struct lk_job *job)
 	if (job->after == LK_XACT_IDLE && job->changed_schema)
 		lk_catalog_doubt(worker->database);
 	worker->has_job = worker->is_batch = false;
+	free_left(worker);
 	if (is_batch)
 		batch_done(worker, job);
 	else
 		job_done(worker, req, job);
 	lk_job_free(&job);
-	free_left(worker);
 	lk_worker_settle(worker);
 }
 
