@@ -250,6 +250,7 @@ take_model(struct reading *reading, const PGresult *res, int row)
 	model->kind = model_kind(relkind);
 	model->is_view = relkind != 'r' && relkind != 'p';
 	model->has_triggers = is_true_at(res, row, 5);
+	model->is_alone = is_true_at(res, row, 6);
 }
 
 static void
@@ -293,6 +294,22 @@ take_key(struct reading *reading, const PGresult *res, int row)
 		    is_true_at(res, row, 3));
 }
 
+/* What a condition of its goes by counts as an expression in it. */
+static void
+take_index(struct reading *reading, const PGresult *res, int row)
+{
+	struct lk_model *model = model_at(reading, res, row);
+	int attnums[MAX_KEY + 1];
+	size_t n = numbers_at(res, row, 1, attnums, MAX_KEY);
+	size_t n_key = oid_at(res, row, 2);
+
+	if (is_true_at(res, row, 4))
+		attnums[n++] = 0;
+	if (model != NULL)
+		lk_model_note_index(model, attnums, n,
+		    is_true_at(res, row, 3) ? n_key : 0);
+}
+
 static void
 take_foreign_key(struct reading *reading, const PGresult *res, int row)
 {
@@ -323,6 +340,13 @@ take_nothing(struct reading *reading, const PGresult *res, int row)
 	(void)row;
 }
 
+static void
+take_isolation(struct reading *reading, const PGresult *res, int row)
+{
+	if (strcmp(text_at(res, row, 0), "read committed") == 0)
+		lk_catalog_set_read_committed(reading->catalog);
+}
+
 /* ---- asking ---- */
 
 /*
@@ -341,6 +365,7 @@ static const struct question questions[] = {
 	    "WHEN pg_catalog.current_setting('server_encoding')" EQ
 	    "'SQL_ASCII' THEN 'SQL_ASCII' ELSE 'UTF8' END, true)",
 	    1, take_nothing },
+	{ "SHOW default_transaction_isolation", 1, take_isolation },
 	{ "SELECT t.oid, pg_catalog.format_type(t.oid, NULL), "
 	    "CASE WHEN t.typsubscript" EQ "'pg_catalog."
 	    "array_subscript_handler'::pg_catalog.regproc THEN 'a' "
@@ -377,8 +402,10 @@ static const struct question questions[] = {
 	    "SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid" EQ "c.oid "
 	    "AND NOT t.tgisinternal) OR EXISTS ("
 	    "SELECT FROM pg_catalog.pg_rewrite r WHERE r.ev_class" EQ "c.oid "
-	    "AND r.rulename" NE "'_RETURN')) FROM models m ORDER BY m.oid",
-	    6, take_model },
+	    "AND r.rulename" NE "'_RETURN')), m.relkind" EQ "'r' "
+	    "AND NOT EXISTS (SELECT FROM pg_catalog.pg_inherits i "
+	    "WHERE i.inhparent" EQ "m.oid OR i.inhrelid" EQ "m.oid) "
+	    "FROM models m ORDER BY m.oid", 7, take_model },
 	{ "SELECT a.attrelid, a.attname, a.attnum, a.atttypid, "
 	    "pg_catalog.format_type(a.atttypid, a.atttypmod), "
 	    "a.attnotnull, a.attgenerated" EQ "'' AND "
@@ -399,6 +426,9 @@ static const struct question questions[] = {
 	    "AND (indimmediate OR indisprimary) AND indpred IS NULL "
 	    "AND indexprs IS NULL ORDER BY indrelid, indexrelid",
 	    4, take_key },
+	{ "SELECT indrelid, indkey, indnkeyatts, indisunique "
+	    "AND indpred IS NULL AND indexprs IS NULL, indpred IS NOT NULL "
+	    "FROM pg_catalog.pg_index ORDER BY indrelid", 5, take_index },
 	/* Those of partitions are their tables' once more. */
 	{ "SELECT conrelid, confrelid, "
 	    "pg_catalog.array_to_string(conkey, ' '), "

@@ -345,6 +345,31 @@ lk_model_add_key(struct lk_model *model, const int *attnums, size_t n,
 	model->n_keys++;
 }
 
+static void
+note_indexed(struct lk_model *model, struct lk_column *column, bool is_key)
+{
+	column->is_indexed = true;
+	column->is_key |= is_key;
+	model->has_generated_index |= column->is_generated;
+	model->has_generated_key |= column->is_generated && is_key;
+}
+
+void
+lk_model_note_index(struct lk_model *model, const int *attnums, size_t n,
+    size_t n_unique)
+{
+	size_t i, j;
+
+	for (i = 0; i < n; i++) {
+		for (j = 0; j < model->n_columns; j++) {
+			if (attnums[i] == 0 ||
+			    model->columns[j].attnum == attnums[i])
+				note_indexed(model, &model->columns[j],
+				    i < n_unique);
+		}
+	}
+}
+
 void
 lk_catalog_add_foreign_key(struct lk_catalog *catalog, uint32_t child,
     const int *child_attnums, uint32_t parent, const int *parent_attnums,
@@ -353,6 +378,7 @@ lk_catalog_add_foreign_key(struct lk_catalog *catalog, uint32_t child,
 	struct lk_foreign_key key = { lk_catalog_model(catalog, child),
 	    lk_catalog_model(catalog, parent), NULL, NULL, n,
 	    catalog->n_keys, false };
+	size_t i;
 
 	if (key.child == NULL || key.parent == NULL)
 		return;
@@ -362,8 +388,22 @@ lk_catalog_add_foreign_key(struct lk_catalog *catalog, uint32_t child,
 		lk_foreign_key_fini(&key);
 		return;
 	}
+	for (i = 0; i < n; i++)
+		key.child->columns[key.child_columns[i]].is_referencing = true;
 	catalog->keys = grow(catalog->keys, catalog->n_keys, sizeof(key));
 	catalog->keys[catalog->n_keys++] = key;
+}
+
+void
+lk_catalog_set_read_committed(struct lk_catalog *catalog)
+{
+	catalog->is_read_committed = true;
+}
+
+bool
+lk_catalog_is_read_committed(const struct lk_catalog *catalog)
+{
+	return catalog->is_read_committed;
 }
 
 /* ---- finishing ---- */

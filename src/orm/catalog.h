@@ -73,6 +73,10 @@ struct lk_column {
 	bool		 is_generated;	/* GENERATED ALWAYS AS (…) STORED */
 	bool		 is_identity;
 	bool		 is_identity_always;
+	bool		 is_indexed;	/* some index has it, or may have */
+	bool		 is_key;	/* a unique one has that a foreign key could
+					   refer to */
+	bool		 is_referencing;	/* it is in a foreign key */
 };
 
 /* A primary key, or a unique one that ON may name. */
@@ -120,6 +124,11 @@ struct lk_model {
 	bool		 is_view;	/* or anything else that has no key */
 	bool		 has_triggers;	/* user triggers, rules or row security: what
 					   its statements do is not all known */
+	bool		 is_alone;	/* an ordinary table, neither a part of others
+					   nor made of parts, by inheritance too */
+	bool		 has_generated_key, has_generated_index;
+					/* a column of that kind is generated, from
+					   whatever others */
 	char		**triggers;	/* names of its own user triggers; heap */
 	size_t		 n_triggers;
 	struct lk_column *columns;	/* in the order of attnum; heap */
@@ -166,10 +175,16 @@ void	lk_model_add_trigger(struct lk_model *model, const char *name);
  * which it does not have all. */
 void	lk_model_add_key(struct lk_model *model, const int *attnums, size_t n,
 	    bool is_primary);
+/* Any index, with the columns in it; of these the first n_unique are one that a
+ * foreign key could refer to.  attnum 0 is an expression, of whatever columns. */
+void	lk_model_note_index(struct lk_model *model, const int *attnums,
+	    size_t n, size_t n_unique);
 /* Of the table child to parent, column by column. */
 void	lk_catalog_add_foreign_key(struct lk_catalog *catalog, uint32_t child,
 	    const int *child_attnums, uint32_t parent,
 	    const int *parent_attnums, size_t n);
+/* Transactions that name no isolation level have READ COMMITTED. */
+void	lk_catalog_set_read_committed(struct lk_catalog *catalog);
 void	lk_catalog_finish(struct lk_catalog *catalog);
 /*
  * The same as the configuration has it for this database: with models renamed
@@ -181,6 +196,8 @@ void	lk_catalog_finish_as(struct lk_catalog *catalog,
 	    struct lk_buf *said);
 
 /* ---- asking ---- */
+
+bool	lk_catalog_is_read_committed(const struct lk_catalog *catalog);
 
 /* Without hidden ones. */
 size_t	lk_catalog_n_models(const struct lk_catalog *catalog);

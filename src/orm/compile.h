@@ -77,6 +77,7 @@ struct lk_compile {
 	size_t		 n_nodes;
 	struct lk_with	 with;
 	enum lk_shape	 shape;
+	struct lk_row_lock row;
 	struct lk_error	*error;
 };
 

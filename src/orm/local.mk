@@ -9,6 +9,8 @@ src_orm_liborm_a_SOURCES =			\
 	src/orm/cond.c				\
 	src/orm/find.c				\
 	src/orm/habit.c				\
+	src/orm/key.c				\
+	src/orm/key.h				\
 	src/orm/page.c				\
 	src/orm/path.c				\
 	src/orm/quote.c				\

@@ -16,6 +16,7 @@ struct query {
 	struct lk_page	 page;
 	struct lk_buf	 limit;		/* LIMIT and OFFSET */
 	struct lk_buf	 lock;
+	struct lk_row_lock row;		/* what lock says */
 	unsigned	 seen;		/* clauses, as bits */
 };
 
@@ -123,28 +124,39 @@ take_with(struct lk_compile *c, struct query *query)
 static int
 take_lock(struct lk_compile *c, struct query *query)
 {
-	const char *strength;
+	static const char *const words[LK_STRENGTH__N] = {
+		[LK_STRENGTH_KEY_SHARE] = "KEY SHARE",
+		[LK_STRENGTH_SHARE] = "SHARE",
+		[LK_STRENGTH_NO_KEY_UPDATE] = "NO KEY UPDATE",
+		[LK_STRENGTH_UPDATE] = "UPDATE",
+	};
+	enum lk_strength strength = LK_STRENGTH_NONE;
 
 	if (lk_word_take(c, "UPDATE"))
-		strength = "UPDATE";
+		strength = LK_STRENGTH_UPDATE;
 	else if (lk_word_take(c, "SHARE"))
-		strength = "SHARE";
+		strength = LK_STRENGTH_SHARE;
 	else if (lk_word_take(c, "KEY"))
-		strength = lk_word_take(c, "SHARE") ? "KEY SHARE" : NULL;
+		strength = lk_word_take(c, "SHARE") ? LK_STRENGTH_KEY_SHARE :
+		    LK_STRENGTH_NONE;
 	else if (lk_word_take(c, "NO") && lk_word_take(c, "KEY"))
-		strength = lk_word_take(c, "UPDATE") ? "NO KEY UPDATE" : NULL;
-	else
-		strength = NULL;
-	if (strength == NULL)
+		strength = lk_word_take(c, "UPDATE") ?
+		    LK_STRENGTH_NO_KEY_UPDATE : LK_STRENGTH_NONE;
+	if (strength == LK_STRENGTH_NONE)
 		return lk_expected(c, "UPDATE, NO KEY UPDATE, SHARE or "
 		    "KEY SHARE behind FOR");
 	if (!c->in_tx)
 		return lk_refuse(c, "FOR %s locks rows until a transaction "
-		    "ends, and this request is in none: BEGIN one", strength);
-	lk_buf_printf(&query->lock, " FOR %s OF t", strength);
+		    "ends, and this request is in none: BEGIN one",
+		    words[strength]);
+	query->row = (struct lk_row_lock){ .strength = strength,
+	    .sure = strength };
+	lk_buf_printf(&query->lock, " FOR %s OF t", words[strength]);
 	if (lk_word_take(c, "NOWAIT")) {
+		query->row.is_impatient = true;
 		lk_buf_puts(&query->lock, " NOWAIT");
 	} else if (lk_word_take(c, "SKIP")) {
+		query->row.is_impatient = true;
 		if (!lk_word_take(c, "LOCKED"))
 			return lk_expected(c, "LOCKED behind SKIP");
 		lk_buf_puts(&query->lock, " SKIP LOCKED");
@@ -330,6 +342,7 @@ lk_compile_get(struct lk_compile *c)
 		rc = lk_key_take(c, c->model, 0, &query.key);
 	if (rc == 0)
 		rc = take_clauses(c, &query, FIELDS | WITH | FOR);
+	c->row = query.row;
 	c->shape = LK_SHAPE_ROW;
 	if (rc == 0)
 		rc = put_select(c, &query);

@@ -15,6 +15,7 @@ struct lk_foreign_key {
 struct lk_catalog {
 	unsigned	 n_holds;
 	struct lk_catalog *next_dead;	/* once nobody holds it */
+	bool		 is_read_committed;
 	struct lk_model	**models;	/* by name once it is finished */
 	size_t		 n_models;	/* then without hidden ones, which stand behind */
 	size_t		 n_hidden;

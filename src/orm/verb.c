@@ -78,6 +78,9 @@ give_plan(struct lk_compile *c, struct lk_plan *plan)
 	plan->is_write = verbs[c->verb].is_write;
 	plan->has_no_trace = has_no_trace(c);
 	plan->model = c->model;
+	plan->row = c->row;
+	plan->row.is_plain = c->model->is_alone && !c->model->has_triggers;
+	plan->row.is_simple &= plan->row.is_plain;
 	plan->with = c->with;
 	c->with = (struct lk_with){ 0 };
 	lk_buf_init(&c->sql);

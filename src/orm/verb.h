@@ -19,6 +19,7 @@
 #include "base/format.h"
 #include "base/with.h"
 #include "orm/catalog.h"
+#include "orm/key.h"
 #include "orm/ref.h"
 #include "resp/request.h"
 
@@ -62,6 +63,8 @@ struct lk_plan {
 					   left: plain tables, without triggers */
 	bool		 is_clean;	/* it leaves nothing in its session */
 	const struct lk_model *model;	/* whose rows; the snapshot's */
+	struct lk_row_lock row;		/* which of them it locks; its key is what
+					   stands first in params */
 	struct lk_with	 with;		/* what else is to be asked for */
 };
 

@@ -145,6 +145,25 @@ lk_compile_createmany(struct lk_compile *c)
 
 /* ---- rows that are there ---- */
 
+/*
+ * One more column that is written.  As PostgreSQL has it, a row's key is the
+ * columns of each unique index that a foreign key could refer to.
+ */
+static void
+note_set(struct lk_row_lock *row, const struct lk_model *model,
+    const struct lk_assign *assign)
+{
+	const struct lk_column *column = &model->columns[assign->column];
+
+	if (row->strength != LK_STRENGTH_NONE &&
+	    (column->is_key || model->has_generated_key))
+		row->strength = LK_STRENGTH_UPDATE;
+	/* A default may be a sequence's next. */
+	if (column->is_indexed || column->is_referencing ||
+	    model->has_generated_index || assign->op == LK_ASSIGN_DEFAULT)
+		row->is_simple = false;
+}
+
 /* SET and its list, which stop ends. */
 static int
 take_set(struct lk_compile *c, const char *stop)
@@ -167,6 +186,7 @@ take_set(struct lk_compile *c, const char *stop)
 	for (i = 0; rc == 0 && i < assigns.n; i++) {
 		column = &c->model->columns[assigns.list[i].column];
 		sign = lk_assign_sign(&assigns.list[i]);
+		note_set(&c->row, c->model, &assigns.list[i]);
 		lk_buf_puts(&c->sql, i == 0 ? " SET " : ", ");
 		lk_quote(&c->sql, column->name);
 		lk_buf_puts(&c->sql, " = ");
@@ -198,6 +218,7 @@ put_key_and_if(struct lk_compile *c, const struct lk_buf *key)
 	lk_buf_append(&c->sql, key->data, key->len);
 	c->sql.broken |= key->broken;
 	if (lk_word_take(c, "IF")) {
+		c->row.is_conditional = true;
 		rc = lk_cond_take(c, &cond);
 		lk_buf_puts(&c->sql, " AND ");
 		lk_cond_put(&cond, true, &c->sql);
@@ -239,6 +260,8 @@ lk_compile_update(struct lk_compile *c)
 
 	if (rc == 0)
 		rc = lk_key_take(c, c->model, 0, &key);
+	c->row = (struct lk_row_lock){ .strength = LK_STRENGTH_NO_KEY_UPDATE,
+	    .sure = LK_STRENGTH_NO_KEY_UPDATE, .is_simple = true };
 	if (rc == 0)
 		rc = take_set(c, "IF");
 	if (rc == 0)
@@ -258,6 +281,8 @@ lk_compile_delete(struct lk_compile *c)
 
 	if (rc == 0)
 		rc = lk_key_take(c, c->model, 0, &key);
+	c->row = (struct lk_row_lock){ .strength = LK_STRENGTH_UPDATE,
+	    .sure = LK_STRENGTH_UPDATE };
 	if (rc == 0) {
 		put_delete(c);
 		rc = put_key_and_if(c, &key);

@@ -74,9 +74,10 @@ orm_key(struct lk_catalog *catalog, const char *name, int first, int second,
     bool is_primary)
 {
 	int attnums[] = { first, second };
+	size_t n = second != 0 ? 2 : 1;
 
-	lk_model_add_key(orm_model(catalog, name), attnums,
-	    second != 0 ? 2 : 1, is_primary);
+	lk_model_add_key(orm_model(catalog, name), attnums, n, is_primary);
+	lk_model_note_index(orm_model(catalog, name), attnums, n, n);
 }
 
 static inline void
@@ -125,6 +126,7 @@ orm_catalog(void)
 			model = lk_catalog_add_model(catalog,
 			    (uint32_t)(16384 + i), "public",
 			    orm_columns[i].model, true);
+			model->is_alone = true;
 		}
 		column = lk_model_add_column(model, orm_columns[i].column,
 		    ++attnum);
@@ -133,6 +135,7 @@ orm_catalog(void)
 		column->is_not_null = orm_columns[i].is_not_null;
 	}
 	orm_model(catalog, "recent")->is_view = true;
+	orm_model(catalog, "recent")->is_alone = false;
 	/* A domain over integer, and one over bytea. */
 	orm_model(catalog, "users")->columns[3].type = 16400;
 	orm_model(catalog, "posts")->columns[8].type = 16401;
