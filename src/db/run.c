@@ -114,7 +114,8 @@ lk_run_take_tag(struct lk_run *run, PGresult *res)
 
 	lk_assert_worker();
 	run->has_answer = true;
-	if (run->exec->job->is_unit && run->rows != NULL)
+	if (run->exec->job->is_unit && !run->exec->job->is_group &&
+	    run->rows != NULL)
 		run->exec->n_reply_bytes += lk_rows_bytes(run->rows);
 	copy_tag(item->tag, sizeof(item->tag), tag);
 	item->n_rows = strtoull(PQcmdTuples(res), NULL, 10);

@@ -432,7 +432,7 @@ settle_committed(struct lk_run *run)
 {
 	struct lk_item *item = run->item;
 
-	if (run->is_settled || settle(run))
+	if (run->is_settled || settle(run) || run->exec->job->is_group)
 		return;
 	lk_enc_error(&item->reply, &item->error);
 	lk_error_fini(&item->error);
@@ -473,7 +473,8 @@ finish_committed(struct unit *unit)
 		settle_committed(run);
 	unit->commit->is_settled = true;
 	unit->commit->item->outcome = LK_ITEM_DONE;
-	put_reply_together(unit);
+	if (!unit->exec->job->is_group)
+		put_reply_together(unit);
 }
 
 /* No statement of it has failed.  A COMMIT that was sent and not answered may

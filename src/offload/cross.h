@@ -100,6 +100,8 @@ enum lk_xact {
  * the last.  When this is DONE its reply is the whole unit's: the array of those
  * of the others.  Else one item is FAILED, and nothing of the unit has been
  * done; or one is LOST, and what has been done is not known; or nothing was sent.
+ * Of a group, when COMMIT is DONE, one whose reply could not be made is FAILED all
+ * the same, and has been done.
  */
 struct lk_job {
 	struct lk_msg	 msg;
@@ -109,6 +111,8 @@ struct lk_job {
 					   (open or failed); else none */
 	bool		 clean;		/* clean the session behind the reply */
 	bool		 is_unit;
+	bool		 is_group;	/* a unit, each of whose items has a reply of
+					   its own; COMMIT's is nobody's */
 	size_t		 limit_result;	/* bytes of one reply at most */
 	size_t		 n_items;
 	/* Filled by the worker. */
