@@ -24,6 +24,12 @@ enum lk_replay {
 	LK_REPLAY_OFF,		/* only what says `!` */
 };
 
+enum lk_group_commit {
+	LK_GROUP_SAFE,		/* what nothing else hangs on */
+	LK_GROUP_ALWAYS,	/* whatever the daemon has built for one row */
+	LK_GROUP_OFF,
+};
+
 struct lk_config_database {
 	char		*name;
 	char		*conninfo;	/* as libpq takes it */
@@ -94,6 +100,8 @@ struct lk_config {
 	uint64_t	 deadlock_first_look_us;
 	uint64_t	 deadlock_notify_us;
 	enum lk_replay	 replay;
+	uint32_t	 batch_max;		/* requests in one job */
+	enum lk_group_commit group_commit;
 	uint32_t	 limit_clients;		/* connections */
 	uint32_t	 limit_in_flight;	/* outstanding requests of a client */
 	uint32_t	 limit_queue;		/* of all, not yet handed to a worker */

@@ -136,6 +136,10 @@ void
 lk_cancel_request(struct lk_request *req, struct lk_error *why,
     const struct lk_wait *wait)
 {
+	/* In a transaction it is to fail as in PostgreSQL, which then has failed. */
+	if (req->state == LK_REQUEST_PARKED && req->tx != NULL &&
+	    req->tx->worker != NULL)
+		lk_lane_let_through(req);
 	switch (req->state) {
 	case LK_REQUEST_WAITING:
 	case LK_REQUEST_QUEUED:

@@ -53,6 +53,9 @@ lk_core_new(const struct lk_config *config, const struct lk_effects *effects,
 	lk_pool_init(&core->request_pool, sizeof(struct lk_request));
 	lk_pool_init(&core->task_pool, sizeof(struct lk_task));
 	lk_hash_init(&core->parked);
+	lk_hash_init(&core->lanes);
+	lk_list_init(&core->laned);
+	lk_list_init(&core->changed_lanes);
 	lk_list_init(&core->todo);
 	lk_timer_init(&core->turn_timer, begin_turn);
 	lk_list_init(&core->parks);
@@ -90,6 +93,8 @@ lk_core_free(struct lk_core **corep)
 	lk_hash_fini(&core->groups);
 	lk_hash_fini(&core->subscriptions);
 	lk_hash_fini(&core->parked);
+	lk_assert(core->lanes.n_nodes == 0);
+	lk_hash_fini(&core->lanes);
 	lk_idtab_fini(&core->request_ids);
 	lk_pool_fini(&core->request_pool);
 	lk_pool_fini(&core->task_pool);
@@ -214,6 +219,13 @@ lk_core_next_due_us(const struct lk_core *core)
 	return lk_heap_due(&core->timers);
 }
 
+static bool
+has_todo(const struct lk_core *core)
+{
+	return !lk_list_is_empty(&core->todo) &&
+	    core->n_told_bytes <= TURN_BYTES;
+}
+
 /*
  * Start whatever has become able to.  A loop and not recursion: finishing one
  * request frees the next, and a queue may be long.
@@ -230,13 +242,15 @@ lk_core_pump(struct lk_core *core)
 	if (core->is_pumping)
 		return;
 	core->is_pumping = true;
-	while (!lk_list_is_empty(&core->todo) &&
-	    core->n_told_bytes <= TURN_BYTES) {
-		req = lk_container(core->todo.next, struct lk_request,
-		    todo_link);
-		lk_list_remove(&req->todo_link);
-		lk_request_try(req);
-	}
+	do {
+		while (has_todo(core)) {
+			req = lk_container(core->todo.next, struct lk_request,
+			    todo_link);
+			lk_list_remove(&req->todo_link);
+			lk_request_try(req);
+		}
+		lk_lane_serve(core);
+	} while (has_todo(core));
 	if (!lk_list_is_empty(&core->todo))
 		lk_timer_set(&core->timers, &core->turn_timer, core->now_us);
 	core->is_pumping = false;

@@ -83,6 +83,7 @@ add_savepoint(struct lk_tx *tx, const struct lk_arg *name)
 	    sizeof(*savepoint) + name->len);
 
 	savepoint->last_cursor = tx->last_cursor;
+	savepoint->last_statement = tx->n_statements;
 	savepoint->n = name->len;
 	memcpy(savepoint->name, name->data, name->len);
 	lk_list_append(&tx->savepoints, &savepoint->link);
@@ -378,10 +379,19 @@ note_savepoint(struct lk_request *req)
 	if (savepoint == NULL)
 		return;
 	forget_savepoints(req->tx, &savepoint->link);
-	if (is_verb(req, "RELEASE"))
+	if (is_verb(req, "RELEASE")) {
 		forget_savepoint(savepoint);
-	else
-		forget_younger(req->tx, savepoint->last_cursor);
+		return;
+	}
+	forget_younger(req->tx, savepoint->last_cursor);
+	lk_lane_rollback_to(req->tx, savepoint->last_statement);
+}
+
+uint64_t
+lk_cursor_savepoint(const struct lk_tx *tx)
+{
+	return lk_list_is_empty(&tx->savepoints) ? 0 :
+	    savepoint_at(tx->savepoints.prev)->last_statement;
 }
 
 static const char *

@@ -185,6 +185,61 @@ pronounce(struct lk_server *server, struct lk_cycle *cycle)
 	lk_buf_fini(&members);
 }
 
+/* ---- without a look ---- */
+
+/* Each waits for the transaction of the next, and the last for the first's. */
+static void
+put_nodes(struct lk_request *const *members, size_t n, struct lk_cycle *cycle)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		cycle->nodes[cycle->n++] = members[i]->node_number;
+		cycle->nodes[cycle->n++] =
+		    members[(i + 1) % n]->tx->node_number;
+	}
+}
+
+static void
+refuse(struct lk_request *victim, const char *text, const char *members)
+{
+	struct lk_error why;
+
+	victim->is_victim = victim->was_reported = true;
+	lk_deadlock_ended(victim, LK_DEADLOCK_FAILED);
+	lk_error_init(&why);
+	lk_error_set(&why, LK_ERR_DEADLOCK, "%s", text);
+	lk_error_set_field(&why, LK_FIELD_MEMBERS, members);
+	lk_tx_lose(victim, &why);
+	lk_error_fini(&why);
+}
+
+void
+lk_deadlock_refuse(struct lk_request *req)
+{
+	struct lk_server *server = req->database->server;
+	struct lk_buf text = LK_BUF_INIT, words = LK_BUF_INIT;
+	struct lk_request *members[LK_RING_MAX];
+	struct lk_cycle cycle = { 0 };
+	size_t n = lk_ring_find(req, members);
+
+	if (n == 0)
+		return;
+	lk_waits_build(server->core, NULL);	/* for the numbers of its nodes */
+	put_nodes(members, n, &cycle);
+	cycle.req = lk_victim_of(members, n, &cycle.spares_elder);
+	lk_report_members(&words, server, &cycle);
+	lk_report_text(&text, &cycle, &words);
+	lk_report_record(server, &cycle, lk_buf_cstr(&text),
+	    lk_buf_cstr(&words), "failing");
+	server->core->stats.deadlocks_refused++;
+	refuse(cycle.req, lk_buf_cstr(&text), lk_buf_cstr(&words));
+	lk_buf_fini(&text);
+	lk_buf_fini(&words);
+}
+
+/* ---- by looks ---- */
+
 /* Whether there is a deadlock at that look, so that no other need be asked. */
 static bool
 judge(struct lk_server *server, const struct lk_look *at, bool with_soft)

@@ -137,6 +137,17 @@ add_cycle(struct found *found, const struct lk_server *server,
 		add_one(found, server, cycle->pid, 0, NULL, wait, 1);
 }
 
+static size_t
+length(const struct lk_list *list)
+{
+	const struct lk_list *it;
+	size_t n = 0;
+
+	for (it = list->next; it != list; it = it->next)
+		n++;
+	return n;
+}
+
 /*
  * Those who wait without a session are in no look.  There may be very many,
  * which all wait for the same, the first for longest.
@@ -144,20 +155,38 @@ add_cycle(struct found *found, const struct lk_server *server,
 static void
 add_parked(struct found *found, const struct lk_server *server)
 {
-	struct lk_list *it, *next, *at;
+	struct lk_list *it, *next;
 	struct lk_park *park;
-	size_t n;
 
 	LK_LIST_EACH(&server->core->parks, it, next) {
 		park = lk_container(it, struct lk_park, link);
 		if (park->server != server || lk_list_is_empty(&park->requests))
 			continue;
-		n = 0;
-		for (at = park->requests.next; at != &park->requests;
-		    at = at->next)
-			n++;
 		add_holders(found, server, lk_park_wait(lk_container(
-		    park->requests.next, struct lk_request, park_link)), n);
+		    park->requests.next, struct lk_request, park_link)),
+		    length(&park->requests));
+	}
+}
+
+/* Those of a lane wait for the same, too. */
+static void
+add_laned(struct found *found, const struct lk_server *server)
+{
+	struct lk_list *it, *next;
+	struct lk_request *req;
+	const struct lk_hold *hold;
+
+	LK_LIST_EACH(&server->core->laned, it, next) {
+		req = lk_container(it, struct lk_request, park_link);
+		hold = req->hold;
+		if (req->database->server != server)
+			continue;
+		if (hold->link.prev == &hold->lane->waiters)
+			add_holders(found, server, lk_park_wait(req),
+			    length(&hold->lane->waiters));
+		else if (hold->link.prev == &hold->lane->pinned)
+			add_holders(found, server, lk_park_wait(req),
+			    length(&hold->lane->pinned));
 	}
 }
 
@@ -213,6 +242,7 @@ find_holders(struct lk_server *server)
 		add_cycle(&found, server, &look->waits[i]);
 	}
 	add_parked(&found, server);
+	add_laned(&found, server);
 	keep_said(server, &found);
 	lk_holder_forget(server);
 	server->holders = found.holders;

@@ -53,6 +53,8 @@ void	lk_task_forget(struct lk_task *task);
 
 /* request.c */
 struct lk_request *lk_request_new(struct lk_client *client);
+/* Whether it is not to be begun now, since its client reads no replies. */
+bool	lk_request_is_held_back(const struct lk_request *req);
 /* If it is to be held back: out of the ready queue, to be tried again later. */
 void	lk_request_put_back(struct lk_request *req);
 /* Where it waits for a lock, running or parked; else NULL. */
@@ -119,6 +121,9 @@ void	lk_tx_set_idle_timer(struct lk_tx *tx);
 /* Over: whatever is still queued in it gets NOTX.  Frees it. */
 void	lk_tx_done(struct lk_tx *tx);
 void	lk_tx_rollback(struct lk_tx *tx);
+/* Its request fails for that reason, and with it all of the transaction: which
+ * is rolled back before anybody is told. */
+void	lk_tx_lose(struct lk_request *req, struct lk_error *why);
 /* A job of its has come back. */
 void	lk_tx_job_done(struct lk_tx *tx, struct lk_worker *worker,
 	    struct lk_request *req, struct lk_job *job);
@@ -256,13 +261,13 @@ bool	lk_worker_is_free(const struct lk_worker *worker);
 void	lk_worker_submit(struct lk_worker *worker, struct lk_request *req);
 void	lk_worker_submit_rollback(struct lk_worker *worker);
 /*
- * Hand over several requests of autocommit, whose job the caller has made: an
- * item each, in their order, by lk_worker_fill().  Whatever the items have to do
+ * Hand over n requests of autocommit, whose job the caller has made: an item
+ * each, in their order, by lk_worker_fill(), and COMMIT behind them in a group.  Whatever the items have to do
  * with each other on the session, each comes back with an outcome of its own:
  * UNSENT is queued again.
  */
 void	lk_worker_submit_batch(struct lk_worker *worker,
-	    struct lk_request **reqs, struct lk_job *job);
+	    struct lk_request **reqs, size_t n, struct lk_job *job);
 /* The request's statement; the item points into its arguments. */
 void	lk_worker_fill(struct lk_item *item, const struct lk_request *req);
 /*
@@ -330,6 +335,8 @@ void	lk_watch_now(struct lk_server *server);
 /* Somebody waits for a lock without a session that a look could see: what he
  * waits for may come to wait for him, so looks go on. */
 void	lk_watch_parked(struct lk_server *server);
+/* Likewise in a lane, and what he waits for has not been looked at. */
+void	lk_watch_laned(struct lk_server *server);
 /* Somebody waits for it: its client is to take its replies, or to go. */
 void	lk_watch_drop_stalled(struct lk_tx *tx);
 void	lk_watch_soon(struct lk_server *server, uint64_t due_us);
@@ -398,6 +405,67 @@ void	lk_park_requeue(struct lk_request *req);
 void	lk_park_release_all(struct lk_park *park);
 void	lk_park_free_if_empty(struct lk_park *park);
 
+/* What is left of its ?ms, and of the time until it is told of, from now. */
+void	lk_park_set_timer(struct lk_request *req);
+void	lk_park_forget_wait(struct lk_request *req);
+
+/* lane.c: waiting for a row that others of ours have, or want */
+/*
+ * Before it stands in the ready queue, or goes to the worker of its transaction:
+ * take its place in the lane of its row, if that is known.  False: it waits in
+ * the lane from now on, PARKED.
+ */
+bool	lk_lane_enter(struct lk_request *req);
+/* QUEUED, and a worker is there for it.  False: it waits in its lane again. */
+bool	lk_lane_take(struct lk_request *req);
+/* It no longer wants the row, or its statement of autocommit is over. */
+void	lk_lane_leave(struct lk_request *req);
+/* A statement in a transaction is over: what has it locked? */
+void	lk_lane_note(struct lk_tx *tx, struct lk_request *req,
+	    const struct lk_item *item);
+/* It has given back what it locked after its so many first statements. */
+void	lk_lane_rollback_to(struct lk_tx *tx, uint64_t statement);
+/* It has nothing any more, and its statement waits for nothing. */
+void	lk_lane_abort(struct lk_tx *tx);
+/* Whether it waits in a lane. */
+bool	lk_lane_has_waiter(const struct lk_request *req);
+/* Send one that does, whoever has the row. */
+void	lk_lane_let_through(struct lk_request *req);
+/* Those whose rows have become free are queued for a worker, or tried again. */
+void	lk_lane_serve(struct lk_core *core);
+/* Whether one that is WAITING, of, waits for hold, in the same lane. */
+bool	lk_lane_is_in_the_way(const struct lk_hold *hold,
+	    const struct lk_hold *of);
+/* The one that has this link in one of its lane's lists. */
+struct lk_hold *lk_lane_hold_at(struct lk_list *link);
+
+/*
+ * Of those who wait in the lane of first, which is about to be sent, the next ones
+ * for as long as may_go says so: theirs is the row as well then.  reqs has room
+ * for max, first included; returns how many there are.
+ */
+size_t	lk_lane_gather(struct lk_request *first,
+	    bool (*may_go)(const struct lk_request *req),
+	    struct lk_request **reqs, size_t max);
+
+/* group.c: statements that share a transaction */
+/* Send it; and with it, under one COMMIT, those that wait for the same row. */
+void	lk_group_submit(struct lk_worker *worker, struct lk_request *req);
+/* The group of which this one was the first has failed. */
+void	lk_group_failed(const struct lk_request *first);
+
+/* lanes.c: what is to be seen of lanes */
+/* The wait of one that waits in a lane, as of now. */
+const struct lk_wait *lk_lane_wait(struct lk_request *req);
+
+/* ring.c */
+#define LK_RING_MAX	(LK_CYCLE_MAX / 2)
+/*
+ * A ring of transactions each of which waits for the next one's row, and would in
+ * PostgreSQL: their requests from req on, which waits in a lane.  0: none.
+ */
+size_t	lk_ring_find(struct lk_request *req, struct lk_request **members);
+
 /* sentinel.c: of those who wait for somebody else's transaction, who does so on
  * the server; and after each look, who is to be parked */
 struct lk_request *lk_sentinel_of(const struct lk_park *park);
@@ -437,6 +505,9 @@ void	lk_suspect_put_cycle(struct lk_buf *out,
 bool	lk_suspect_slots(struct lk_buf *out, const struct lk_database *db);
 
 /* deadlock.c */
+/* Its wait in a lane may have closed a ring that needs no look to be certain:
+ * somebody in it is failed then. */
+void	lk_deadlock_refuse(struct lk_request *req);
 /* Whether one was found; how it ends is then on its way. */
 bool	lk_deadlock_search(struct lk_server *server);
 
@@ -475,6 +546,10 @@ struct lk_request *lk_victim_to_replay(struct lk_server *server,
  * itself, else one that has not lost often. */
 struct lk_request *lk_victim_to_retry(struct lk_server *server,
 	    const struct lk_cycle *cycle);
+
+/* The one of them to fail: each waits, and would lose all of its transaction. */
+struct lk_request *lk_victim_of(struct lk_request *const *members, size_t n,
+	    bool *spares_elder_out);
 
 /* waits.c: the wait graph, in core->graph and core->refs */
 /*
@@ -564,6 +639,10 @@ void	lk_record_deadlock_end(const struct lk_request *req,
 
 /* show.c */
 void	lk_show(struct lk_request *req);
+
+struct lk_row;
+/* lanes.c */
+void	lk_show_lanes(struct lk_row *row);
 
 /* hello.c */
 void	lk_hello(struct lk_request *req);
@@ -688,6 +767,8 @@ void	lk_run_close(struct lk_request *req);
 /* A new transaction has no cursor and no savepoint; one that ends, neither. */
 void	lk_cursor_init(struct lk_tx *tx);
 void	lk_cursor_fini(struct lk_tx *tx);
+/* How many statements its youngest savepoint leaves in force; 0: none. */
+uint64_t lk_cursor_savepoint(const struct lk_tx *tx);
 /* A statement in a transaction has come back: what it has changed.  Writes the
  * reply where that is not what the worker made. */
 void	lk_cursor_note(struct lk_request *req, struct lk_item *item);

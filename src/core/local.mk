@@ -17,10 +17,13 @@ src_core_libcore_a_SOURCES =			\
 	src/core/exec.c				\
 	src/core/graph.c			\
 	src/core/graph.h			\
+	src/core/group.c			\
 	src/core/hello.c			\
 	src/core/hello.def			\
 	src/core/holder.c			\
 	src/core/internal.h			\
+	src/core/lane.c				\
+	src/core/lanes.c			\
 	src/core/message.c			\
 	src/core/models.c			\
 	src/core/orm.c				\
@@ -33,6 +36,7 @@ src_core_libcore_a_SOURCES =			\
 	src/core/replies.def			\
 	src/core/report.c			\
 	src/core/request.c			\
+	src/core/ring.c				\
 	src/core/row.c				\
 	src/core/row.h				\
 	src/core/sentinel.c			\

@@ -87,10 +87,10 @@ is_equal(const struct lk_hash_node *node, const void *key)
 
 /* ---- the wait that a parked request was in ---- */
 
-static void
-forget_wait(struct lk_request *req)
+void
+lk_park_forget_wait(struct lk_request *req)
 {
-	if (req->parked.n_blockers > 0)
+	if (req->parked.blockers != NULL)
 		free(req->parked.blockers[0].gid);
 	free(req->parked.blockers);
 	free(req->parked.object);
@@ -120,6 +120,8 @@ lk_park_wait(struct lk_request *req)
 {
 	uint64_t now = req->core->now_us;
 
+	if (lk_lane_has_waiter(req))
+		return lk_lane_wait(req);
 	req->parked.waited_us = req->spent_us + now - req->parked_us;
 	req->parked.blockers[0].age_us = now - req->park->prepared_us;
 	return &req->parked;
@@ -127,8 +129,8 @@ lk_park_wait(struct lk_request *req)
 
 /* ---- its own timer: ?ms, and telling of the wait ---- */
 
-static void
-set_timer(struct lk_request *req)
+void
+lk_park_set_timer(struct lk_request *req)
 {
 	const struct lk_core *core = req->core;
 	uint64_t left_us = lk_request_lock_left(req, 0);
@@ -153,11 +155,16 @@ lk_park_time_out(struct lk_request *req)
 	if (lk_request_lock_left(req, req->core->now_us - req->parked_us) > 0) {
 		req->was_notified = true;
 		lk_push_lockwait(req, wait);
-		set_timer(req);
+		lk_park_set_timer(req);
+		return;
+	}
+	if (req->tx != NULL && req->tx->worker != NULL) {
+		/* It is to end as in PostgreSQL, its transaction failed. */
+		lk_lane_let_through(req);
 		return;
 	}
 	lk_error_init(&why);
-	lk_words_lock_timeout(&why, req, req->park->server, wait);
+	lk_words_lock_timeout(&why, req, lk_request_server(req), wait);
 	lk_cancel_request(req, &why, NULL);
 	lk_error_fini(&why);
 }
@@ -250,7 +257,7 @@ enter(struct lk_request *req, struct lk_park *park)
 	insert(park, req);
 	lk_hash_insert(&core->parked, &req->park_node, hash_statement(req));
 	core->stats.parked++;
-	set_timer(req);
+	lk_park_set_timer(req);
 	if (park->tx == NULL)
 		lk_sentinel_probe_later(park);
 	lk_watch_parked(park->server);
@@ -385,7 +392,7 @@ lk_park_give_up(struct lk_request *req)
 	req->is_parking = false;
 	req->park = NULL;
 	lk_list_remove(&req->park_link);
-	forget_wait(req);
+	lk_park_forget_wait(req);
 	if (park != NULL)
 		lk_park_free_if_empty(park);
 }
@@ -412,7 +419,7 @@ lk_park_arrive(struct lk_request *req)
 		return;
 	}
 	/* The holder has ended meanwhile. */
-	forget_wait(req);
+	lk_park_forget_wait(req);
 	lk_database_enqueue_again(req->database, req);
 	lk_request_put_back(req);
 	lk_database_serve(req->database);
@@ -431,7 +438,7 @@ leave(struct lk_request *req)
 	lk_list_remove(&req->park_link);
 	lk_hash_remove(&req->core->parked, &req->park_node);
 	lk_timer_clear(&req->core->timers, &req->queue_timer);
-	forget_wait(req);
+	lk_park_forget_wait(req);
 }
 
 void
@@ -439,6 +446,10 @@ lk_park_leave(struct lk_request *req)
 {
 	struct lk_park *park = req->park;
 
+	if (lk_lane_has_waiter(req)) {
+		lk_lane_leave(req);
+		return;
+	}
 	leave(req);
 	lk_park_free_if_empty(park);
 }
@@ -498,6 +509,10 @@ lk_park_prove(struct lk_request *req)
 {
 	struct lk_park *park = req->park;
 
+	if (lk_lane_has_waiter(req)) {
+		lk_lane_let_through(req);
+		return;
+	}
 	req->keeps_slot = true;
 	lk_park_requeue(req);
 	lk_park_free_if_empty(park);
@@ -515,6 +530,10 @@ lk_park_is_used(const struct lk_server *server)
 	LK_LIST_EACH(&server->core->parks, it, next) {
 		park = lk_container(it, struct lk_park, link);
 		if (park->server == server && !lk_list_is_empty(&park->requests))
+			return true;
+	}
+	LK_LIST_EACH(&server->core->laned, it, next) {
+		if (lk_park_at(it)->database->server == server)
 			return true;
 	}
 	return false;

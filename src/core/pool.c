@@ -97,13 +97,15 @@ ready_list(struct lk_database *db, const struct lk_request *req)
 	return req->tx != NULL ? &db->ready_tx : &db->ready_autocommit;
 }
 
-/* It waits from now on, in the place before `where`. */
+/* It waits from now on, in the place before `where`; or in the lane of its row. */
 static void
 put_in_queue(struct lk_database *db, struct lk_request *req,
     struct lk_list *where)
 {
 	struct lk_core *core = db->core;
 
+	if (!lk_lane_enter(req))
+		return;
 	lk_request_set_state(req, LK_REQUEST_QUEUED);
 	req->queued_us = core->now_us;
 	if (req->tx != NULL)
@@ -136,10 +138,10 @@ lk_database_enqueue(struct lk_database *db, struct lk_request *req)
 void
 lk_database_enqueue_again(struct lk_database *db, struct lk_request *req)
 {
-	struct lk_list *at = db->ready_autocommit.next;
+	struct lk_list *ready = ready_list(db, req), *at = ready->next;
 
-	while (at != &db->ready_autocommit && lk_container(at,
-	    struct lk_request, ready_link)->number < req->number)
+	while (at != ready && lk_container(at, struct lk_request,
+	    ready_link)->number < req->number)
 		at = at->next;
 	put_in_queue(db, req, at);
 }
@@ -168,6 +170,8 @@ lk_database_dequeue(struct lk_request *req)
 {
 	lk_assert(req->state == LK_REQUEST_QUEUED);
 	end_lending(req, "dissolved");
+	if (req->hold != NULL && req->hold->state == LK_HOLD_CALLED)
+		lk_lane_leave(req);
 	lk_list_remove(&req->ready_link);
 	lk_timer_clear(&req->core->timers, &req->queue_timer);
 	req->database->n_ready--;
@@ -298,7 +302,7 @@ lk_database_dispatch(struct lk_database *db)
 	struct lk_request *req;
 
 	while ((req = pick(db)) != NULL && !lk_list_is_empty(&db->idle)) {
-		if (lk_park_join(req))
+		if (lk_park_join(req) || !lk_lane_take(req))
 			continue;
 		worker = lk_container(db->idle.next, struct lk_worker, link);
 		end_lending(req, "lent");
@@ -307,7 +311,7 @@ lk_database_dispatch(struct lk_database *db)
 			req->tx->worker = worker;
 			worker->tx = req->tx;
 		}
-		lk_worker_submit(worker, req);
+		lk_group_submit(worker, req);
 	}
 	grow(db);
 }

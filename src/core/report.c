@@ -57,7 +57,7 @@ member_clients(const struct lk_core *core, const struct lk_cycle *cycle,
 static void
 put_member(struct lk_buf *out, const struct lk_ref *ref)
 {
-	const struct lk_request *req;
+	struct lk_request *req;
 	const struct lk_task *task;
 	const struct lk_wait *wait;
 
@@ -67,7 +67,8 @@ put_member(struct lk_buf *out, const struct lk_ref *ref)
 		lk_words_task(out, req->task);
 		lk_buf_puts(out, " runs ");
 		lk_words_doing(out, req, NULL);
-		wait = lk_request_wait(req);
+		wait = req->state == LK_REQUEST_PARKED ? lk_park_wait(req) :
+		    lk_request_wait(req);
 		if (wait != NULL)
 			lk_buf_printf(out, ", which waits %llu ms for %s",
 			    (unsigned long long)(wait->waited_us /
@@ -244,6 +245,8 @@ request_since_us(const struct lk_request *req)
 {
 	if (req->state == LK_REQUEST_QUEUED)
 		return req->queued_us;
+	if (req->state == LK_REQUEST_PARKED)
+		return req->parked_us;
 	return req->is_waiting ? req->wait_since_us : req->arrived_us;
 }
 

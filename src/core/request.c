@@ -22,7 +22,11 @@ static const unsigned next_states[LK_REQUEST__N] = {
 	/* back to WAITING: its client reads no replies */
 	[LK_REQUEST_QUEUED] = BIT(RUNNING) | BIT(PARKED) | BIT(WAITING) |
 	    BIT(HELD) | BIT(DONE),
-	[LK_REQUEST_PARKED] = BIT(QUEUED) | BIT(HELD) | BIT(DONE),
+	/* from a park into a lane; from that back to WAITING: it may be sent to
+	 * its transaction's worker, or that has ended; to RUNNING: it is sent
+	 * all the same; to ENDING: it is in a deadlock */
+	[LK_REQUEST_PARKED] = BIT(WAITING) | BIT(QUEUED) | BIT(PARKED) |
+	    BIT(RUNNING) | BIT(ENDING) | BIT(HELD) | BIT(DONE),
 	[LK_REQUEST_LISTENING] = BIT(HELD) | BIT(DONE),
 	/* back to WAITING: for what it was compiled the catalog is not; to
 	 * QUEUED: nothing of it had been sent, or its lock's holder ended
@@ -131,6 +135,8 @@ lk_request_server(const struct lk_request *req)
 {
 	if (req->state == LK_REQUEST_RUNNING)
 		return req->worker->server;
+	if (lk_lane_has_waiter(req))
+		return req->database->server;
 	return req->state == LK_REQUEST_PARKED ? req->park->server : NULL;
 }
 
@@ -166,8 +172,8 @@ deadline_passed(struct lk_timer *timer)
 	if (req->state == LK_REQUEST_RUNNING)
 		lk_buf_puts(&phase, "run");
 	else if (req->state == LK_REQUEST_PARKED)
-		lk_words_lock(&phase, req->park->server, lk_park_wait(req),
-		    req->client);
+		lk_words_lock(&phase, lk_request_server(req),
+		    lk_park_wait(req), req->client);
 	else
 		lk_words_queue(&phase, req);
 	lk_error_set(&why, LK_ERR_TIMEOUT,
@@ -330,6 +336,7 @@ end_request(struct lk_request *req)
 	lk_request_set_state(req, LK_REQUEST_DONE);
 	if (req->is_sentinel)
 		lk_sentinel_gone(req, false);
+	lk_lane_leave(req);
 	lk_list_remove(&req->todo_link);
 	lk_subscribe_leave(req);
 	leave_tx(req);
@@ -406,8 +413,8 @@ is_newer_than_turn(const struct lk_request *req)
  * Its reply would add to too many that are kept for its client.  What ends a
  * transaction goes on, and frees its locks.
  */
-static bool
-is_held_back(const struct lk_request *req)
+bool
+lk_request_is_held_back(const struct lk_request *req)
 {
 	if (!lk_verb_is_statement(req->verb) &&
 	    !(req->verb->flags & LK_VERB_LONG))
@@ -422,7 +429,7 @@ is_held_back(const struct lk_request *req)
 void
 lk_request_put_back(struct lk_request *req)
 {
-	if (req->state != LK_REQUEST_QUEUED || !is_held_back(req))
+	if (req->state != LK_REQUEST_QUEUED || !lk_request_is_held_back(req))
 		return;
 	lk_database_dequeue(req);
 	lk_request_set_state(req, LK_REQUEST_WAITING);
@@ -445,8 +452,12 @@ lk_request_try(struct lk_request *req)
 		return;
 	}
 	if (req->state != LK_REQUEST_WAITING || req->client == NULL ||
-	    !is_first_of_task(req) || is_held_back(req))
+	    !is_first_of_task(req))
 		return;
+	if (lk_request_is_held_back(req)) {
+		lk_lane_leave(req);
+		return;
+	}
 	/* As HELLO says by now, not as it did when this arrived. */
 	rows = req->rows_said ? req->format.rows : req->client->format.rows;
 	req->format = req->client->format;
@@ -580,6 +591,7 @@ lk_request_reply(struct lk_request *req, struct lk_buf *value)
 	lk_record_slow(req);
 	/* Unless it has failed before this. */
 	lk_deadlock_ended(req, LK_DEADLOCK_DISSOLVED);
+	lk_lane_leave(req);
 	lk_list_remove(&req->todo_link);
 	if (client == NULL) {
 		end_request(req);

@@ -216,6 +216,19 @@ park_waiter(struct lk_server *server, struct lk_request *req)
 }
 
 static void
+drop_stalled_in_lane(const struct lk_hold *of)
+{
+	struct lk_list *it, *next;
+	struct lk_hold *hold;
+
+	LK_LIST_EACH(&of->lane->holds, it, next) {
+		hold = lk_container(it, struct lk_hold, link);
+		if (hold->tx != NULL && lk_lane_is_in_the_way(hold, of))
+			lk_watch_drop_stalled(hold->tx);
+	}
+}
+
+static void
 drop_stalled_holders(struct lk_server *server)
 {
 	struct lk_core *core = server->core;
@@ -228,6 +241,11 @@ drop_stalled_holders(struct lk_server *server)
 		    !lk_list_is_empty(&park->requests) &&
 		    lk_park_at(park->requests.next)->was_notified)
 			lk_watch_drop_stalled(park->tx);
+	}
+	LK_LIST_EACH(&core->laned, it, next) {
+		if (lk_park_at(it)->database->server == server &&
+		    lk_park_at(it)->was_notified)
+			drop_stalled_in_lane(lk_park_at(it)->hold);
 	}
 }
 

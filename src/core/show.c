@@ -460,6 +460,7 @@ count_waits(const struct lk_core *core)
 		n += current_wait(core->workers[i]) != NULL;
 	for (it = core->parks.next; it != &core->parks; it = it->next)
 		n += count(&lk_container(it, struct lk_park, link)->requests);
+	n += count(&core->laned);
 	for (i = 0; i < core->n_databases; i++)
 		n += count_queued_long(&core->databases[i].ready_autocommit) +
 		    count_queued_long(&core->databases[i].ready_tx);
@@ -467,12 +468,12 @@ count_waits(const struct lk_core *core)
 }
 
 static void
-show_parked(struct lk_row *row, struct lk_park *park)
+show_parked(struct lk_row *row, struct lk_list *requests)
 {
 	struct lk_list *it, *next;
 	struct lk_request *req;
 
-	LK_LIST_EACH(&park->requests, it, next) {
+	LK_LIST_EACH(requests, it, next) {
 		req = lk_container(it, struct lk_request, park_link);
 		show_wait(row, req, lk_park_wait(req));
 	}
@@ -493,7 +494,9 @@ show_waits(struct lk_row *row)
 			show_wait(row, lk_worker_request(core->workers[i]), wait);
 	}
 	LK_LIST_EACH(&core->parks, it, next)
-		show_parked(row, lk_container(it, struct lk_park, link));
+		show_parked(row, &lk_container(it, struct lk_park,
+		    link)->requests);
+	show_parked(row, &core->laned);
 	for (i = 0; i < core->n_databases; i++)
 		show_slot_waits(row, &core->databases[i]);
 }
@@ -614,6 +617,7 @@ static const struct {
 	{ "workers", show_workers },
 	{ "waits", show_waits },
 	{ "deadlocks", show_deadlocks },
+	{ "lanes", lk_show_lanes },
 	{ "stats", show_stats },
 	{ "config", show_config },
 	{ "error", show_error },

@@ -182,6 +182,7 @@ struct lk_database {
 					   its way: served first */
 	size_t		 n_ready;	/* in all three */
 	uint32_t	 n_lent;	/* in ready_lent */
+	bool		 wants_serve;	/* some have come to be ready */
 	uint64_t	 lend_again_us;	/* not before: none could be opened */
 	uint32_t	 n_workers;	/* threads that are not STOPPING */
 	uint32_t	 n_connecting;
@@ -406,7 +407,9 @@ struct lk_request {
 	bool		 keeps_slot;	/* not to be parked before a look has seen it */
 	struct lk_park	*park;		/* PARKED, is_sentinel, or is_parking; NULL:
 					   the holder has ended meanwhile */
-	struct lk_list	 park_link;
+	struct lk_hold	*hold;		/* on the row that it is for, while it waits
+					   for that or is out; NULL: none */
+	struct lk_list	 park_link;	/* of the park's, or core->laned */
 	struct lk_hash_node park_node;	/* core->parked, while PARKED */
 	struct lk_wait	 parked;	/* the wait that it was in; pid 0, for it has
 					   no session now */
@@ -487,6 +490,54 @@ struct lk_park {
 	struct lk_timer	 probe_timer;
 };
 
+/* ---- lanes ---- */
+
+/*
+ * A row that statements of ours have locked, or wait for, by its key.  There
+ * while anybody has a hold on it or wants one.
+ */
+struct lk_lane {
+	struct lk_hash_node node;	/* core->lanes */
+	struct lk_list	 changed_link;	/* core->changed_lanes: somebody may have
+					   become able to go on */
+	struct lk_database *database;
+	struct lk_list	 holds;		/* CALLED and TAKEN */
+	struct lk_list	 pinned;	/* WAITING, their workers being their
+					   transactions': the first first */
+	struct lk_list	 waiters;	/* WAITING, all others */
+	size_t		 n_waiters;	/* in both */
+	uint64_t	 singly_until_us;	/* its statements are in no groups,
+					   since one has failed */
+	size_t		 n_key;
+	char		 key[];
+};
+
+#define LK_HOLD_STATES(X)							X(WAITING, "waiting")	/* in its lane; its request is PARKED */ 	X(CALLED, "called")	/* its turn, but it has no worker yet */ 	X(TAKEN, "taken")	/* its statement is out, or has the row */
+
+enum lk_hold_state {
+#define LK_STATE(symbol, word) LK_HOLD_##symbol,
+	LK_HOLD_STATES(LK_STATE)
+#undef LK_STATE
+	LK_HOLD__N,
+};
+
+struct lk_hold {
+	struct lk_list	 link;		/* of its lane's lists, by state */
+	struct lk_list	 tx_link;	/* tx->holds, once that has the row */
+	struct lk_lane	*lane;
+	enum lk_hold_state state;
+	struct lk_request *req;		/* whose statement is for it; NULL: that is
+					   over, and tx has the row */
+	struct lk_tx	*tx;		/* NULL: autocommit */
+	struct lk_row_lock lock;
+	bool		 is_granted;	/* it has waited, with a worker in hand */
+	bool		 is_confirmed;	/* tx has locked the row for certain, and
+					   others see that row */
+	uint64_t	 seq;		/* core->seq when state last changed */
+	uint64_t	 called_us;	/* since when it is its turn; 0: it is not */
+	uint64_t	 statement;	/* of tx, that locked it; the first is 1 */
+};
+
 /* ---- transactions ---- */
 
 /* An open cursor; the server knows it as lk_cursor_<number>. */
@@ -501,14 +552,15 @@ struct lk_cursor {
 
 struct lk_savepoint {
 	struct lk_list	 link;		/* tx->savepoints, the youngest last */
-	uint64_t	 last_cursor;	/* of its tx, when it was set */
+	uint64_t	 last_cursor;	/* of its tx, when it was set, */
+	uint64_t	 last_statement;	/* likewise */
 	size_t		 n;
 	char		 name[];
 };
 
 #define LK_TX_STATES(X)							\
 	X(IDLE, "idle")		/* between statements */		\
-	X(QUEUED, "queued")	/* its first statement waits for a slot */ \
+	X(QUEUED, "queued")	/* its statement waits, for a slot or a row */ \
 	X(RUNNING, "running")	/* a statement is out */		\
 	X(ENDING, "ending")	/* COMMIT or ROLLBACK is out */		\
 	X(ABORTED, "aborted")	/* over on the server; the client is yet to
@@ -544,6 +596,11 @@ struct lk_tx {
 	char		*doing;		/* its last statement; heap or NULL */
 	uint64_t	 begun_us, since_us;
 	uint64_t	 n_statements, n_rows;
+	struct lk_list	 holds;		/* rows that it has, as far as known */
+	uint32_t	 n_holds;
+	uint32_t	 created_in;	/* the table in which it may have made rows; 0:
+					   in none; UINT32_MAX: in any */
+	uint64_t	 lane_mark;	/* of the last search that came by */
 	struct lk_list	 cursors, savepoints;
 	uint32_t	 n_cursors;
 	uint64_t	 last_cursor;	/* the number of the last that was opened */
@@ -632,6 +689,10 @@ struct lk_core {
 					   of the loop */
 	struct lk_list	 parks;
 	struct lk_hash	 parked;	/* requests, by database and statement */
+	struct lk_hash	 lanes;		/* by database and key */
+	struct lk_list	 laned;		/* requests that wait in one */
+	struct lk_list	 changed_lanes;
+	uint64_t	 lane_marks;	/* searches so far */
 	bool		 is_pumping;
 	bool		 is_stopping;
 	bool		 is_draining;

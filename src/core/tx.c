@@ -167,6 +167,7 @@ lk_tx_new(struct lk_client *client, struct lk_task *owner,
 	tx->begun_us = tx->since_us = core->now_us;
 	lk_timer_init(&tx->idle_timer, idle_for_long);
 	lk_list_init(&tx->requests);
+	lk_list_init(&tx->holds);
 	lk_cursor_init(tx);
 	lk_list_init(&tx->owner_link);
 	lk_list_append(&core->txs, &tx->link);
@@ -223,6 +224,7 @@ detach(struct lk_tx *tx)
 {
 	if (tx->worker == NULL)
 		return;
+	lk_lane_rollback_to(tx, 0);
 	lk_park_release(tx);
 	tx->worker->tx = NULL;
 	tx->worker = NULL;
@@ -298,6 +300,7 @@ lk_tx_abort(struct lk_tx *tx, struct lk_error *why)
 {
 	struct lk_request *victim = tx->victim;
 
+	lk_lane_abort(tx);
 	detach(tx);
 	lk_cursor_fini(tx);
 	lk_error_move(&tx->why, why);
@@ -449,24 +452,33 @@ control_ended(struct lk_tx *tx, struct lk_request *req, struct lk_item *item)
 	lk_tx_done(tx);
 }
 
+/*
+ * A victim loses the whole transaction, before it is told: inside a savepoint
+ * the locks that others wait for would stay.
+ */
+void
+lk_tx_lose(struct lk_request *req, struct lk_error *why)
+{
+	struct lk_tx *tx = req->tx;
+
+	if (why->kind == LK_ERR_DEADLOCK)
+		lose_round(tx);
+	if (why != &req->why)
+		lk_error_move(&req->why, why);
+	lk_lane_leave(req);
+	lk_request_set_state(req, LK_REQUEST_ENDING);
+	tx->victim = req;
+	lk_tx_rollback(tx);
+}
+
 static void
 statement_failed(struct lk_tx *tx, struct lk_request *req,
     struct lk_item *item)
 {
 	struct lk_error *error = lk_cancel_reason(req, item);
 
-	/*
-	 * A victim loses the whole transaction, before it is told: inside a
-	 * savepoint the locks that others wait for would stay.
-	 */
-	if (error->kind == LK_ERR_DEADLOCK)
-		lose_round(tx);
 	if (error->kind == LK_ERR_DEADLOCK || tx->expired.is_set) {
-		if (error != &req->why)
-			lk_error_move(&req->why, error);
-		lk_request_set_state(req, LK_REQUEST_ENDING);
-		tx->victim = req;
-		lk_tx_rollback(tx);
+		lk_tx_lose(req, error);
 		return;
 	}
 	lk_tx_set_state(tx, LK_TX_IDLE);
@@ -516,6 +528,7 @@ lk_tx_job_done(struct lk_tx *tx, struct lk_worker *worker,
 	tx->is_begun = true;
 	tx->is_failed = job->after == LK_XACT_ERROR;
 	keep_doing(tx, req);
+	lk_lane_note(tx, req, item);
 	if (worker->backend_pid == 0 &&
 	    (item->outcome != LK_ITEM_DONE || tx->state != LK_TX_ENDING)) {
 		lost_session(tx, req, item);
@@ -528,6 +541,8 @@ lk_tx_job_done(struct lk_tx *tx, struct lk_worker *worker,
 	/* A failed block holds no locks any more; ROLLBACK TO gives some back. */
 	if (tx->is_failed || strcmp(item->tag, "ROLLBACK") == 0)
 		lk_park_release(tx);
+	if (tx->is_failed)
+		lk_lane_rollback_to(tx, lk_cursor_savepoint(tx));
 	lk_cursor_note(req, item);
 	if (item->outcome == LK_ITEM_DONE) {
 		lk_tx_set_state(tx, LK_TX_IDLE);

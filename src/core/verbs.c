@@ -50,8 +50,10 @@ lk_run_statement(struct lk_request *req)
 		return;
 	if (tx == NULL || tx->worker == NULL)
 		lk_database_enqueue(req->database, req);
-	else
+	else if (lk_lane_enter(req))
 		lk_worker_submit(tx->worker, req);
+	else
+		lk_deadlock_refuse(req);
 }
 
 static void

@@ -225,6 +225,22 @@ choose(struct lk_server *server, struct lk_cycle *cycle)
 		choose_youngest_queued(server, cycle);
 }
 
+struct lk_request *
+lk_victim_of(struct lk_request *const *members, size_t n,
+    bool *spares_elder_out)
+{
+	struct lk_request *best = members[0];
+	size_t i, n_elders = 0;
+
+	for (i = 0; i < n; i++) {
+		n_elders += is_elder(members[i]);
+		if (is_better(members[i], best))
+			best = members[i];
+	}
+	*spares_elder_out = n_elders > is_elder(best);
+	return best;
+}
+
 /* ---- queues for one lock ---- */
 
 /* The statement that this node of the cycle stands still in, if it is ours. */

@@ -292,6 +292,23 @@ add_statement_edges(struct build *b, const struct lk_request *req)
 }
 
 static void
+add_lane_edges(struct build *b, const struct lk_request *req)
+{
+	const struct lk_list *holds = &req->hold->lane->holds, *it;
+	const struct lk_hold *hold;
+
+	for (it = holds->next; it != holds; it = it->next) {
+		hold = lk_container(it, struct lk_hold, link);
+		if (!lk_lane_is_in_the_way(hold, req->hold))
+			continue;
+		if (is_new(b, hold->seq))
+			lk_graph_set_alive(&b->core->graph, req->node_number);
+		add_edge(b, req->node_number, hold->tx != NULL ?
+		    hold->tx->node_number : hold->req->node_number);
+	}
+}
+
+static void
 add_request_edges(struct build *b, struct lk_request *req)
 {
 	const struct lk_request *before;
@@ -315,7 +332,9 @@ add_request_edges(struct build *b, struct lk_request *req)
 		add_edge(b, req->node_number, req->database->node_number);
 		break;
 	case LK_REQUEST_PARKED:
-		if (req->park->tx != NULL)
+		if (lk_lane_has_waiter(req))
+			add_lane_edges(b, req);
+		else if (req->park->tx != NULL)
 			add_edge(b, req->node_number,
 			    req->park->tx->node_number);
 		else if (backend_node(b, req->park->server, req->park->pid,

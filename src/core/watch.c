@@ -350,6 +350,16 @@ lk_watch_parked(struct lk_server *server)
 		lk_watch_soon(server, server->core->now_us + REPEAT_US);
 }
 
+void
+lk_watch_laned(struct lk_server *server)
+{
+	if (is_off(server->core))
+		return;
+	server->wants_look = true;
+	lk_watch_soon(server, server->core->now_us +
+	    server->core->config->deadlock_first_look_us);
+}
+
 /* Whether somebody may wait in vain for a slot. */
 static bool
 has_still_queue(const struct lk_server *server)

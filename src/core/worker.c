@@ -279,21 +279,21 @@ lk_worker_submit(struct lk_worker *worker, struct lk_request *req)
 
 void
 lk_worker_submit_batch(struct lk_worker *worker, struct lk_request **reqs,
-    struct lk_job *job)
+    size_t n, struct lk_job *job)
 {
 	struct lk_core *core = worker->database->core;
 	size_t i;
 
 	job->limit_result = core->config->limit_result_bytes;
 	job->clean = false;
-	for (i = 0; i < job->n_items; i++) {
+	for (i = 0; i < n; i++) {
 		job->clean |= !reqs[i]->plan.is_clean;
 		take_along(worker, reqs[i]);
 	}
 	worker->is_batch = true;
-	core->stats.statements += job->n_items;
+	core->stats.statements += n;
 	hand_over(worker, &job);
-	for (i = 0; i < job->n_items; i++)
+	for (i = 0; i < n; i++)
 		lk_watch_statement(reqs[i]);
 }
 
@@ -402,6 +402,7 @@ requeue(struct lk_request *req)
 	struct lk_database *db = req->database;
 	struct lk_tx *tx = req->tx;
 
+	lk_lane_leave(req);
 	req->worker = NULL;
 	if (tx != NULL) {
 		tx->worker->tx = NULL;
@@ -496,6 +497,8 @@ note_answer(struct lk_request *req, struct lk_job *job, struct lk_item *item)
 		lk_sentinel_probe_through(req);
 	if (req->unit != NULL)
 		lk_unit_note_try(req, job);
+	if (req->tx == NULL)
+		lk_lane_leave(req);
 	lk_list_remove(&req->job_link);
 }
 
@@ -551,6 +554,64 @@ ask_alone(struct lk_request *req)
 	requeue(req);
 }
 
+/* It has not been done: its transaction was rolled back. */
+static void
+group_failed(struct lk_request *req, struct lk_item *item)
+{
+	if (req->why.is_set) {
+		lk_record_timeout(req, &req->why);
+		lk_deadlock_ended(req, LK_DEADLOCK_FAILED);
+		lk_request_fail(req, &req->why);
+	} else if (req->client == NULL || req->core->is_stopping) {
+		item->outcome = LK_ITEM_UNSENT;
+		statement_done(req, item);
+	} else {
+		if (req->want_look)	/* its deadline has passed */
+			lk_timer_set(&req->core->timers, &req->deadline_timer,
+			    req->core->now_us);
+		req->want_look = false;
+		ask_alone(req);
+	}
+}
+
+/*
+ * All of its items have been done, or none; whether, COMMIT says, its last.  In
+ * the latter case each request is to get what it would have got alone.  From the
+ * last to the first, so that this one is the first in their lane again.
+ */
+static void
+group_done(struct lk_worker *worker, struct lk_job *job)
+{
+	struct lk_core *core = worker->database->core;
+	const struct lk_item *commit = &job->items[job->n_items - 1];
+	struct lk_request *req;
+	struct lk_item *item;
+	size_t i;
+
+	if (commit->outcome != LK_ITEM_DONE) {
+		lk_group_failed(lk_worker_request(worker));
+		core->stats.group_replays++;
+	}
+	for (i = job->n_items - 1; i-- > 0; ) {
+		item = &job->items[i];
+		req = carried(worker, item);
+		if (req == NULL)
+			continue;
+		note_answer(req, job, item);
+		if (commit->outcome == LK_ITEM_LOST) {
+			item->outcome = LK_ITEM_LOST;
+			lk_error_set(&item->error, LK_ERR_CONNLOST, "%s",
+			    commit->error.message);
+		}
+		if (commit->outcome == LK_ITEM_DONE ||
+		    commit->outcome == LK_ITEM_LOST)
+			statement_done(req, item);
+		else
+			group_failed(req, item);
+	}
+	lk_assert(lk_list_is_empty(&worker->requests));
+}
+
 /* Each item is its request's own affair. */
 static void
 batch_done(struct lk_worker *worker, struct lk_job *job)
@@ -563,6 +624,10 @@ batch_done(struct lk_worker *worker, struct lk_job *job)
 	worker->is_breaking = false;
 	if (job->after == LK_XACT_GONE)
 		lk_worker_settle(worker);
+	if (job->is_group) {
+		group_done(worker, job);
+		return;
+	}
 	for (i = 0; i < job->n_items; i++) {
 		item = &job->items[i];
 		req = carried(worker, item);

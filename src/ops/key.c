@@ -56,6 +56,13 @@ static const char *const replays[] = {
 	NULL,
 };
 
+static const char *const group_commits[] = {
+	[LK_GROUP_SAFE] = "safe",
+	[LK_GROUP_ALWAYS] = "always",
+	[LK_GROUP_OFF] = "off",
+	NULL,
+};
+
 static const char *const log_levels[] = {
 	[LK_LOG_ERROR] = "error",
 	[LK_LOG_WARNING] = "warning",
@@ -452,6 +459,7 @@ enum type_index {
 	TYPE_SIZE,
 	TYPE_DEADLOCK_MODE,
 	TYPE_REPLAY,
+	TYPE_GROUP_COMMIT,
 	TYPE_LOG_LEVEL,
 	TYPE_LOG_TARGET,
 	TYPE_LOG_FORMAT,
@@ -516,6 +524,14 @@ static const struct lk_key_type types[] = {
 		.name = "word",
 		.words = replays,
 		.field_bytes = sizeof(enum lk_replay),
+		.set = set_choice,
+		.print = print_choice,
+		.describe = describe_choice,
+	},
+	[TYPE_GROUP_COMMIT] = {
+		.name = "word",
+		.words = group_commits,
+		.field_bytes = sizeof(enum lk_group_commit),
 		.set = set_choice,
 		.print = print_choice,
 		.describe = describe_choice,

@@ -675,6 +675,7 @@ begin_config(void)
 		.limit_queue = 1000,
 		.limit_request_bytes = 1 << 20,
 		.limit_output_bytes = 1 << 20,
+		.batch_max = 128,
 		.replay = in_100(70) ? LK_REPLAY_DML : LK_REPLAY_OFF,
 	};
 }

@@ -16,6 +16,7 @@ unit_programs =					\
 	tests/unit/test_core_catalog		\
 	tests/unit/test_core_cursor		\
 	tests/unit/test_core_graph		\
+	tests/unit/test_core_lane		\
 	tests/unit/test_core_random		\
 	tests/unit/test_core_record		\
 	tests/unit/test_core_orm		\
@@ -65,6 +66,7 @@ tests_unit_test_client_frame_LDADD = $(client_libs) $(CMOCKA_LIBS)
 tests_unit_test_core_catalog_LDADD = $(core_libs) $(CMOCKA_LIBS)
 tests_unit_test_core_cursor_LDADD = $(core_libs) $(CMOCKA_LIBS)
 tests_unit_test_core_graph_LDADD = $(core_libs) $(CMOCKA_LIBS)
+tests_unit_test_core_lane_LDADD = $(core_libs) $(CMOCKA_LIBS)
 tests_unit_test_core_random_LDADD = $(core_libs) $(CMOCKA_LIBS)
 tests_unit_test_core_record_LDADD = $(core_libs) $(CMOCKA_LIBS)
 tests_unit_test_core_orm_LDADD = $(core_libs) $(CMOCKA_LIBS)
