@@ -90,6 +90,17 @@ put_arguments(struct words *words, const struct req *req)
 			put(words, "SHARED");
 		break;
 	case SQL:
+		if (req->is_verb) {
+			words->n--;
+			put(words, "UPDATE");
+			put(words, "r");
+			put(words, "%d", req->rows[0]);
+			put(words, "SET");
+			put(words, "v");
+			put(words, "=");
+			put(words, "%u", req->serial);
+			break;
+		}
 		put(words, "%s q%u", req->is_select ? "SELECT" : "UPDATE",
 		    req->serial);
 		break;
@@ -289,6 +300,7 @@ read_socket(int c, int n)
 		put_arguments(&words, req);
 		note_read(req);
 		lk_core_request(client->client, words.args, words.n);
+		check_refusals();
 	}
 	if (n > 0 && client->n_socket == 0 && client->is_dying &&
 	    client->client != NULL)

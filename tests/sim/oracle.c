@@ -218,10 +218,17 @@ parked_needs(const struct req *req)
 	return needs;
 }
 
+static set
+laned_needs(uint32_t reqs, uint32_t txs)
+{
+	return (set)txs << MAX_TASKS | (set)reqs << (MAX_TASKS + MAX_TXS);
+}
+
 static void
 set_req_rule(int r, struct rule *rule)
 {
 	const struct req *req = &sim.reqs[r];
+	uint32_t reqs, txs;
 
 	if (is_on_receipt(req) || is_being_ended(req) ||
 	    req->phase == ON_ITS_WAY || req->phase == ANSWERED ||
@@ -231,6 +238,8 @@ set_req_rule(int r, struct rule *rule)
 		rule->all = parked_needs(req);
 	else if (req->phase == AT_SERVER)
 		rule->all = lock_needs(session_of(r));
+	else if (req->phase == IN_CORE && is_laned(req, &reqs, &txs))
+		rule->all = laned_needs(reqs, txs);
 	else if ((rule->all = earlier(req)) == 0 && wants_slot(req))
 		rule->any = slot_users(req->database, &rule->is_free);
 }
@@ -465,8 +474,10 @@ static bool
 can_be_failed(int r)
 {
 	const struct req *req = &sim.reqs[r];
+	uint32_t reqs, txs;
 
-	if (req->phase == AT_SERVER)
+	if (req->phase == AT_SERVER ||
+	    (req->phase == IN_CORE && is_laned(req, &reqs, &txs)))
 		return locks_rows(req);
 	return req->phase == IN_CORE && wants_slot(req) && earlier(req) == 0;
 }

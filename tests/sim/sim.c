@@ -193,6 +193,25 @@ begin_bound_again(uint64_t from_us)
 
 /* ---- what core pronounces ---- */
 
+/* "task t1 of client 5: UPDATE ...": the first that it has out. */
+static struct req *
+first_of_task(const char *words)
+{
+	struct req *req, *first = NULL;
+	unsigned t;
+
+	if (sscanf(words, "task t%u of ", &t) != 1)
+		complain("a verdict about nobody: %s", words);
+	for (req = sim.reqs; req < sim.reqs + MAX_REQS; req++) {
+		if (req->phase != UNUSED && req->phase != IN_SOCKET &&
+		    req->task == (int)t && req->is_verb &&
+		    (first == NULL || req->serial < first->serial))
+			first = req;
+	}
+	REQUIRE(first != NULL);
+	return first;
+}
+
 static struct req *
 victim_of(const struct lk_deadlock *deadlock)
 {
@@ -201,7 +220,12 @@ victim_of(const struct lk_deadlock *deadlock)
 	const char *text = NULL;
 	int r = NONE;
 
-	if (deadlock->victim != NULL)
+	if (lent != NULL && lent->n_tag > 0)
+		text = lent->tag;
+	else if (deadlock->victim != NULL && strstr(deadlock->victim,
+	    ": UPDATE r: ") != NULL)
+		return first_of_task(deadlock->victim);
+	else if (deadlock->victim != NULL)
 		text = strstr(deadlock->victim, "SQL ");
 	else if (lent != NULL && lent->unit != NULL)
 		text = lent->unit->verbs[0].args[0].data;
@@ -260,7 +284,6 @@ check_soundness(const struct judgement *truth)
 	if (sim.core->n_deadlocks == sim.n_verdicts)
 		return;
 	sim.n_verdicts++;
-	REQUIRE(sim.core->n_deadlocks == sim.n_verdicts);
 	deadlock = &sim.core->deadlocks[(sim.n_verdicts - 1) %
 	    LK_DEADLOCKS_KEPT];
 	req = victim_of(deadlock);
@@ -299,6 +322,79 @@ check_soundness(const struct judgement *truth)
 		sim.txs[req->tx].is_doomed = true;
 }
 
+/* ---- rings that are refused ---- */
+
+/* What a transaction has asked for first of all that has no reply. */
+static const struct req *
+first_of_tx(int x)
+{
+	const struct req *req, *first = NULL;
+
+	for (req = sim.reqs; req < sim.reqs + MAX_REQS; req++) {
+		if (req->phase != UNUSED && req->phase != IN_SOCKET &&
+		    req->phase != ANSWERED && req->tx == x &&
+		    (first == NULL || req->serial < first->serial))
+			first = req;
+	}
+	return first;
+}
+
+/*
+ * Whether the wait for this row leads over those who hold it, and the rows that
+ * they wait for, to that transaction: as the lock tables have it.
+ */
+static bool
+leads_to(const struct req *req, int target, uint32_t *seen)
+{
+	uint32_t holders = pg_holders(&sim.rows[req->rows[0]], MAX_SESSIONS,
+	    req->modes[0]);
+	const struct req *next;
+	int w, x;
+
+	for (w = 0; w < MAX_WORKERS; w++) {
+		x = sim.workers[w].tx;
+		if (!(holders & 1u << w) || x == NONE || x == req->tx)
+			continue;
+		if (x == target)
+			return true;
+		next = first_of_tx(x);
+		if ((*seen & 1u << x) || next == NULL || !next->is_verb)
+			continue;
+		*seen |= 1u << x;
+		if (leads_to(next, target, seen))
+			return true;
+	}
+	return false;
+}
+
+static void
+check_refusal(const struct lk_deadlock *deadlock)
+{
+	struct req *req = victim_of(deadlock);
+	uint32_t seen = 0;
+
+	TELL("  REFUSED is q%u: %s", req->serial, deadlock->text);
+	if (req->tx == NONE || !req->is_verb ||
+	    !leads_to(req, req->tx, &seen))
+		complain("q%u is refused, and is in no ring: %s", req->serial,
+		    deadlock->text);
+	sim.counts.refused++;
+	req->is_victim = true;
+	sim.txs[req->tx].is_doomed = true;
+	begin_bound_again(sim.now_us);
+}
+
+void
+check_refusals(void)
+{
+	while (sim.n_refused < sim.core->stats.deadlocks_refused) {
+		sim.n_refused++;
+		REQUIRE(sim.core->n_deadlocks > sim.n_verdicts);
+		check_refusal(&sim.core->deadlocks[sim.n_verdicts++ %
+		    LK_DEADLOCKS_KEPT]);
+	}
+}
+
 static void
 deliver_look(int i)
 {
@@ -312,7 +408,10 @@ deliver_look(int i)
 		judge(&truth, true);
 	judge_units(&truth);
 	deliver_mail(i);
-	check_soundness(&truth);
+	if (sim.core->n_deadlocks - sim.n_verdicts >
+	    sim.core->stats.deadlocks_refused - sim.n_refused)
+		check_soundness(&truth);
+	check_refusals();
 }
 
 /* ---- moves ---- */
@@ -597,6 +696,7 @@ make_move(struct move move)
 		let_time_pass(move.which);
 		break;
 	}
+	check_refusals();
 	look_at_parked();
 	read_replies();
 	if (sim.core->n_deadlocks != sim.n_verdicts)
@@ -676,6 +776,7 @@ begin_config(void)
 		.limit_request_bytes = 1 << 20,
 		.limit_output_bytes = 1 << 20,
 		.batch_max = 128,
+		.group_commit = LK_GROUP_OFF,
 		.replay = in_100(70) ? LK_REPLAY_DML : LK_REPLAY_OFF,
 	};
 }
@@ -741,6 +842,7 @@ play_schedule(uint64_t index)
 			complain("it does not end");
 		step();
 	}
+	sim.counts.laned += sim.core->stats.laned;
 	for (i = 0; i < sim.n_clients; i++) {
 		if (sim.clients[i].client == NULL)
 			continue;
@@ -770,6 +872,8 @@ check_counts(uint64_t n)
 	    counts->slots, counts->own_threads, counts->crossing, counts->far,
 	    counts->in_the_way, counts->replays, counts->lent,
 	    counts->dissolved);
+	printf("%lu waited in lanes, %lu rings refused as they closed\n",
+	    counts->laned, counts->refused);
 	printf("%lu units: %lu tries after the first, %lu verdicts, %lu "
 	    "serialization failures\n", counts->units, counts->retries,
 	    counts->unit_verdicts, counts->serializations);
@@ -785,6 +889,7 @@ check_counts(uint64_t n)
 	REQUIRE(counts->units > n / 20 && counts->retries > n / 200);
 	REQUIRE(counts->unit_verdicts > n / 500);
 	REQUIRE(counts->in_the_way > 0 && counts->detected > 0);
+	REQUIRE(counts->laned > n / 20 && counts->refused > n / 10000);
 }
 
 static void

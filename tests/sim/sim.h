@@ -126,6 +126,7 @@ struct req {
 	enum mode	 modes[MAX_STATEMENT];
 	int		 n_rows;
 	bool		 is_select;	/* so it may not be run again */
+	bool		 is_verb;	/* UPDATE of the row by its key, and not SQL */
 	uint64_t	 run_us;
 	uint64_t	 deadline_ms, lock_ms;	/* LK_NEVER: none */
 	/* BEGIN, GIVE: the tx; AWAIT, GIVE: the other tasks, as bits */
@@ -205,6 +206,7 @@ struct counts {
 	unsigned long	 moves, checks, searches, doomed;
 	unsigned long	 requests, timeouts, lock_timeouts, cancels, deaths;
 	unsigned long	 units, retries, serializations, unit_verdicts;
+	unsigned long	 laned, refused;
 };
 
 struct sim {
@@ -216,6 +218,8 @@ struct sim {
 	struct lk_config config;
 	struct lk_config_database databases[MAX_DATABASES];
 	int		 server_of[MAX_DATABASES];
+	uint32_t	 verbs_percent;	/* of statements that name a row, where they
+					   can be verbs */
 	int		 n_servers, n_rows, n_tasks, n_clients, n_foreign;
 	int		 n_reqs;	/* in use */
 	unsigned	 serial;
@@ -240,6 +244,7 @@ struct sim {
 	uint64_t	 given_up_us;	/* when somebody last did, or was failed
 					   by PostgreSQL */
 	unsigned long	 n_verdicts;	/* that core has recorded */
+	unsigned long	 n_refused;	/* of these, as their ring closed */
 	struct counts	 counts;	/* over all schedules */
 };
 
@@ -311,7 +316,18 @@ void	move_cancel(int i);
 void	move_detector(int session);
 /* What has become of those that core keeps. */
 void	look_at_parked(void);
+struct lk_request;
+/* Core's, while it has it; by its tag.  NULL: it has none. */
+struct lk_request *request_of(const struct req *req);
+/* Whose end it waits for in a lane of core's: requests and transactions, as bits;
+ * false: it is in none. */
+bool	is_laned(const struct req *req, uint32_t *reqs_out, uint32_t *txs_out);
 void	stop_world(void);
+
+/* ---- sim.c ---- */
+
+/* Core has taken something in: what it has refused was a ring. */
+void	check_refusals(void);
 
 /* ---- clients.c ---- */
 

@@ -99,8 +99,9 @@ begin(int t)
 static void
 choose_rows(struct req *req)
 {
-	int i, n = in_100(25) ? 2 : 1, row, tries;
-	enum mode mode = in_100(35) ? SHARE : EXCLUSIVE;
+	bool is_plain = in_100(sim.verbs_percent);
+	int i, n = !is_plain && in_100(25) ? 2 : 1, row, tries;
+	enum mode mode = !is_plain && in_100(35) ? SHARE : EXCLUSIVE;
 
 	for (i = 0, tries = 0; i < n && tries < 20; tries++) {
 		row = (int)below((uint32_t)sim.n_rows);
@@ -123,6 +124,8 @@ update(int t, int x)
 	choose_rows(req);
 	req->run_us = some_us(3000);
 	req->is_select = in_100(30);
+	req->is_verb = req->is_tagged && req->says_task && req->n_rows == 1 &&
+	    req->modes[0] == EXCLUSIVE && in_100(sim.verbs_percent);
 	if (in_100(4))
 		req->deadline_ms = 1 + below(600);
 	if (in_100(4))
@@ -475,7 +478,8 @@ plan_client(int c)
 	struct client *client = &sim.clients[c];
 
 	*client = (struct client){ .pid = in_100(80) ? 10 : 11,
-	    .is_blocking = in_100(25), .thread = NONE };
+	    .is_blocking = in_100(25 - sim.verbs_percent / 4),
+	    .thread = NONE };
 	if (client->is_blocking || in_100(50))
 		client->thread = (int)below(2);
 	client->tags = !client->is_blocking && in_100(70);
@@ -487,6 +491,7 @@ plan_tasks(void)
 	struct task *task;
 	int t, c;
 
+	sim.verbs_percent = in_100(30) ? 95 : in_100(50) ? 20 : 0;
 	sim.n_tasks = 2 + (int)below(4);
 	sim.n_clients = 1 + (int)below(4);
 	for (c = 0; c < sim.n_clients; c++)

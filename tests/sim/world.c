@@ -5,7 +5,7 @@
  */
 #include <stdlib.h>
 
-#include "core/state.h"
+#include "core/internal.h"
 #include "orm/catalog.h"
 #include "sim.h"
 
@@ -72,8 +72,10 @@ job_comes_back(struct worker *worker, const struct lk_item *item)
 
 	if (worker->req == NONE) {
 		/* The daemon's own ROLLBACK: of this nobody is told here. */
-		if (worker->tx != NONE)
-			tx_left_worker(worker->tx);
+		if (worker->tx == NONE)
+			return;
+		sim.txs[worker->tx].is_failed = true;
+		tx_left_worker(worker->tx);
 		return;
 	}
 	req = &sim.reqs[worker->req];
@@ -122,6 +124,9 @@ look_at_parked(void)
 		if (its == NULL || its->state == LK_REQUEST_HELD ||
 		    its->state == LK_REQUEST_ENDING) {
 			req->phase = ANSWERED;
+		} else if (lk_lane_has_waiter(its)) {
+			TELL("  q%u waits in a lane", req->serial);
+			req->phase = IN_CORE;
 		} else if (its->state == LK_REQUEST_PARKED) {
 			sim.counts.parked += req->phase != PARKED;
 			if (req->phase != PARKED)
@@ -141,6 +146,50 @@ look_at_parked(void)
 			req->phase = IN_CORE;
 		}
 	}
+}
+
+struct lk_request *
+request_of(const struct req *req)
+{
+	char tag[16];
+	int n;
+
+	if (!req->is_tagged || req->client == NONE ||
+	    sim.clients[req->client].client == NULL)
+		return NULL;
+	n = snprintf(tag, sizeof(tag), "q%u", req->serial);
+	return lk_request_by_tag(sim.clients[req->client].client, tag,
+	    (size_t)n);
+}
+
+bool
+is_laned(const struct req *req, uint32_t *reqs_out, uint32_t *txs_out)
+{
+	const struct lk_request *its = req->is_verb ? request_of(req) : NULL;
+	struct lk_list *it;
+	const struct lk_hold *hold;
+	int i;
+
+	*reqs_out = *txs_out = 0;
+	if (its == NULL || !lk_lane_has_waiter(its))
+		return false;
+	for (it = its->hold->lane->holds.next;
+	    it != &its->hold->lane->holds; it = it->next) {
+		hold = lk_lane_hold_at(it);
+		if (!lk_lane_is_in_the_way(hold, its->hold))
+			continue;
+		if (hold->tx != NULL) {
+			if (tx_of(hold->tx) != NONE)
+				*txs_out |= 1u << tx_of(hold->tx);
+			continue;
+		}
+		for (i = 0; i < MAX_REQS; i++) {
+			if (sim.reqs[i].phase != UNUSED &&
+			    request_of(&sim.reqs[i]) == hold->req)
+				*reqs_out |= 1u << i;
+		}
+	}
+	return true;
 }
 
 void
@@ -223,6 +272,9 @@ req_of_job(const struct worker *worker, const struct lk_item *item)
 
 	if (lk_id_is_none(item->request))
 		return NONE;
+	if (item->kind == LK_ITEM_SQL && item->n_params == 2)
+		return req_by_serial((unsigned)strtoul(item->params[1].data,
+		    NULL, 10));
 	if (item->kind == LK_ITEM_SQL)
 		return req_by_serial((unsigned)strtoul(strchr(item->sql, 'q') +
 		    1, NULL, 10));
@@ -594,7 +646,30 @@ stop_watcher(void *ctx, uint32_t index)
 	sim.watchers[index].is_stopping = true;
 }
 
-/* ---- catalogs, which no program here asks about ---- */
+/* ---- catalogs: one table, r (id, v) ---- */
+
+static struct lk_catalog *
+make_catalog(void)
+{
+	static const char *const names[] = { "id", "v" };
+	struct lk_catalog *catalog = lk_catalog_new();
+	struct lk_model *model = lk_catalog_add_model(catalog, 16384, "public",
+	    "r", true);
+	struct lk_column *column;
+	int i, key = 1;
+
+	model->is_alone = true;
+	for (i = 0; i < 2; i++) {
+		column = lk_model_add_column(model, names[i], i + 1);
+		column->type = column->base_type = 23;
+		column->type_name = strdup("integer");
+	}
+	lk_model_add_key(model, &key, 1, true);
+	lk_model_note_index(model, &key, 1, 1);
+	lk_catalog_set_read_committed(catalog);
+	lk_catalog_finish(catalog);
+	return catalog;
+}
 
 static int
 read_catalog(void *ctx, uint32_t index,
@@ -602,8 +677,7 @@ read_catalog(void *ctx, uint32_t index,
 {
 	(void)ctx;
 	(void)database;
-	(*read)->catalog = lk_catalog_new();
-	lk_catalog_finish((*read)->catalog);
+	(*read)->catalog = make_catalog();
 	post(&(*read)->msg, LK_MSG_CATALOG, READER_BIT | index, some_us(200));
 	*read = NULL;
 	return 0;

@@ -235,6 +235,21 @@ a_turn_keeps_until_there_is_a_slot(void **state)
 	expect_tagged(&eve, "e", "row");
 }
 
+static void
+who_waits_and_for_whom_is_to_be_seen(void **state)
+{
+	(void)state;
+	UPDATE(&ann, "a", "7");
+	UPDATE(&bob, "b", "7");
+	SAY(&eve, "SHOW", "lanes");
+	assert_non_null(strstr(lk_buf_cstr(&eve.got), "no key update"));
+	assert_non_null(strstr(lk_buf_cstr(&eve.got), "\r\nusers\r\n"));
+	lk_buf_truncate(&eve.got, 0);
+	SAY(&eve, "SHOW", "waits");
+	assert_non_null(strstr(lk_buf_cstr(&eve.got), "row in users"));
+	lk_buf_truncate(&eve.got, 0);
+}
+
 /* ---- what a transaction has ---- */
 
 static void
@@ -849,6 +864,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(
 		    a_turn_keeps_until_there_is_a_slot, begin_with_one_slot,
 		    end_each),
+		TEST(who_waits_and_for_whom_is_to_be_seen),
 		TEST(a_row_is_a_transactions_until_that_ends),
 		TEST(its_own_row_is_free_to_it),
 		TEST(a_savepoint_gives_back_what_was_locked_since),
