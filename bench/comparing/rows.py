@@ -129,9 +129,8 @@ def transfer_row(key, title, workload, limit, targets):
         Pgbench(name, "transfer", 200, FEW_ROWS),
         Pgbench(f"{name}, in order", "transfer-ordered", 200, FEW_ROWS),
         Pgbench("direct, 16 sessions", "transfer", SESSIONS, FEW_ROWS, True),
-        *peers("transfer", 200, FEW_ROWS),
-    ], [over("Lockkeeper", name, "", limit),
-        over("Lockkeeper", f"{name}, in order", "", limit), *targets])
+        *peers(workload, 200, FEW_ROWS),
+    ], [over("Lockkeeper", name, "", limit), *targets])
 
 
 def transfer_rows():

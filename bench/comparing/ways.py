@@ -2,6 +2,7 @@
 measured: per_s, and p50 and p99 in microseconds where they were asked for."""
 import functools
 import json
+import os
 import pathlib
 import re
 import subprocess
@@ -60,26 +61,32 @@ def run(command, seconds, **options):
     return done.stdout
 
 
+def _can_import(python, *modules):
+    try:
+        return subprocess.run(
+            [python, "-c", f"import {', '.join(modules)}"], cwd="/",
+            capture_output=True, check=False, env=_environment()
+        ).returncode == 0
+    except FileNotFoundError:
+        return False
+
+
+@functools.cache
+def _pythons():
+    """Debian's packages are for its own; uvloop, if there is one, for all."""
+    return sorted((sys.executable, "/usr/bin/python3"),
+                  key=lambda python: not _can_import(python, "uvloop"))
+
+
 @functools.cache
 def find_python(driver):
-    """One that has the driver's modules; None when none has.  Debian's
-    packages are for its own."""
-    script = f"import {', '.join(MODULES[driver][0])}"
-    for python in (sys.executable, "/usr/bin/python3"):
-        try:
-            if subprocess.run([python, "-c", script], capture_output=True,
-                              check=False, cwd="/", env=_environment()
-                              ).returncode == 0:
-                return python
-        except FileNotFoundError:
-            pass
-    return None
+    """One that has the driver's modules; None when none has."""
+    return next((python for python in _pythons()
+                 if _can_import(python, *MODULES[driver][0])), None)
 
 
-@functools.cache
 def _environment():
     """Our own package is there in the sources, too."""
-    import os	# pylint: disable=import-outside-toplevel
     paths = [os.environ.get("PYTHONPATH", ""), str(ROOT / "python")]
     return os.environ | {"PYTHONPATH": ":".join(filter(None, paths))}
 

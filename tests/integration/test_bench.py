@@ -207,8 +207,9 @@ def compare(*args):
          *args], text=True, capture_output=True, check=False, timeout=600)
 
 
-def test_compare_prints_a_row_with_what_is_installed():
-    done = compare("--seconds", "0.2", "--rounds", "1", "--only", "get")
+def test_compare_prints_rows_with_what_is_installed():
+    done = compare("--seconds", "0.2", "--rounds", "1", "--only",
+                   "get,slow-reader")
     assert done.returncode == 0, done.stderr
     for way in ("Lockkeeper", "direct, 16 sessions"):
         line = re.search(rf"^  {way} +([\d,.]+) ", done.stdout, re.M)
@@ -222,6 +223,8 @@ def test_compare_prints_a_row_with_what_is_installed():
         is_named = f"not installed, and left out: {name} (" in done.stdout
         assert bool(is_measured) != is_named, (way, done.stdout)
     assert "Lockkeeper / direct, 16 sessions: " in done.stdout
+    assert re.search(r"MiB that the daemon grew by: at most 32; it is [\d.]+: ",
+                     done.stdout)
     assert re.search(r"^versions: Lockkeeper .*PostgreSQL \d", done.stdout,
                      re.M)
 

@@ -10,6 +10,7 @@ unit_programs =					\
 	tests/unit/test_base_pool		\
 	tests/unit/test_base_role		\
 	tests/unit/test_base_utf8		\
+	tests/unit/test_cli_bench		\
 	tests/unit/test_cli_print		\
 	tests/unit/test_client_client		\
 	tests/unit/test_client_frame		\
@@ -60,6 +61,7 @@ tests_unit_test_base_mutex_LDADD = $(base_libs) $(CMOCKA_LIBS)
 tests_unit_test_base_pool_LDADD = $(base_libs) $(CMOCKA_LIBS)
 tests_unit_test_base_role_LDADD = $(base_libs) $(CMOCKA_LIBS)
 tests_unit_test_base_utf8_LDADD = $(base_libs) $(CMOCKA_LIBS)
+tests_unit_test_cli_bench_LDADD = $(cli_libs) $(CMOCKA_LIBS)
 tests_unit_test_cli_print_LDADD = $(cli_libs) $(CMOCKA_LIBS)
 tests_unit_test_client_client_LDADD = $(client_libs) $(CMOCKA_LIBS)
 tests_unit_test_client_frame_LDADD = $(client_libs) $(CMOCKA_LIBS)
