@@ -219,6 +219,7 @@ queue_timeout_passed(struct lk_timer *timer)
 	}
 	lk_buf_fini(&text);
 	lk_cancel_request(req, &why, NULL);
+	lk_error_fini(&why);
 }
 
 struct lk_request *
