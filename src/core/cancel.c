@@ -177,13 +177,21 @@ lk_cancel_batch(struct lk_worker *worker, const struct lk_wait *wait)
 	core->effects->cancel(core->ctx, worker->server->index, &cancel);
 }
 
+/* Whatever has become of its session. */
+static bool
+has_done_nothing(const struct lk_request *req, const struct lk_item *item)
+{
+	return item->outcome == LK_ITEM_UNSENT ||
+	    (item->outcome == LK_ITEM_LOST && lk_orm_only_reads(req));
+}
+
 bool
 lk_cancel_has_hit(const struct lk_request *req, const struct lk_item *item)
 {
 	const char *sqlstate = item->error.sqlstate;
 
 	return req->why.is_set && (strcmp(sqlstate, "57014") == 0 ||
-	    strcmp(sqlstate, "57P01") == 0);
+	    strcmp(sqlstate, "57P01") == 0 || has_done_nothing(req, item));
 }
 
 struct lk_error *

@@ -297,7 +297,8 @@ void	lk_cancel_request(struct lk_request *req, struct lk_error *why,
 /* Likewise a batch that is in this wait: its requests are asked again, each
  * alone. */
 void	lk_cancel_batch(struct lk_worker *worker, const struct lk_wait *wait);
-/* Whether it is by our cancel that the statement failed. */
+/* Whether it is by our cancel that the statement failed; or one was asked for,
+ * and with its session gone it has done nothing. */
 bool	lk_cancel_has_hit(const struct lk_request *req,
 	    const struct lk_item *item);
 /* A failed statement's error: ours when the server's word is our cancel. */

@@ -420,14 +420,18 @@ may_requeue(const struct lk_request *req, const struct lk_item *item)
 	    !req->core->is_stopping;
 }
 
-/* In the middle of it. */
+/* The session was, before the statement or in the middle of it. */
 static void
 say_lost_with(struct lk_request *req, const struct lk_item *item)
 {
 	struct lk_error why;
 
 	lk_error_init(&why);
-	if (lk_orm_only_reads(req))
+	if (item->outcome == LK_ITEM_UNSENT)
+		lk_error_set(&why, LK_ERR_CONNLOST, "the session was lost before "
+		    "the statement was sent: %s",
+		    item->error.is_set ? item->error.message : "");
+	else if (lk_orm_only_reads(req))
 		lk_error_set(&why, LK_ERR_CONNLOST, "the session was lost while "
 		    "the statement ran, which only reads: nothing was changed");
 	else
@@ -440,22 +444,13 @@ say_lost_with(struct lk_request *req, const struct lk_item *item)
 static void
 statement_done(struct lk_request *req, struct lk_item *item)
 {
-	switch (item->outcome) {
-	case LK_ITEM_DONE:
+	if (item->outcome == LK_ITEM_DONE)
 		lk_request_reply(req, &item->reply);
-		break;
-	case LK_ITEM_FAILED:
+	else if (item->outcome == LK_ITEM_FAILED ||
+	    lk_cancel_has_hit(req, item))
 		lk_request_fail(req, lk_cancel_reason(req, item));
-		break;
-	case LK_ITEM_UNSENT:
-		lk_request_failf(req, LK_ERR_CONNLOST,
-		    "the session was lost before the statement was sent: %s",
-		    item->error.is_set ? item->error.message : "");
-		break;
-	case LK_ITEM_LOST:
+	else
 		say_lost_with(req, item);
-		break;
-	}
 }
 
 static void

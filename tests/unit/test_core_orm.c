@@ -493,7 +493,16 @@ who_was_to_end_does_not_run_again(void **state)
 	answer_cancels(true);
 	lk_buf_truncate(&ann.got, 0);
 	lose(0, LK_ITEM_LOST);
-	assert_non_null(strstr(lk_buf_cstr(&ann.got), "-CONNLOST 08006 "));
+	assert_non_null(strstr(lk_buf_cstr(&ann.got), "-CANCELED 57014 "));
+	come_up(0);
+	assert_int_equal(n_running(), 0);
+	lk_buf_truncate(&ann.got, 0);
+	/* Nor is what was not even sent. */
+	SAY(&ann, "@a", "SQL", "DELETE FROM users");
+	SAY(&ann, "CANCEL", "a");
+	answer_cancels(true);
+	lose(0, LK_ITEM_UNSENT);
+	assert_non_null(strstr(lk_buf_cstr(&ann.got), "-CANCELED 57014 "));
 	come_up(0);
 	assert_int_equal(n_running(), 0);
 	lk_buf_truncate(&ann.got, 0);
