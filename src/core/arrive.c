@@ -103,8 +103,12 @@ accept_request(struct lk_request *req)
 	struct lk_client *client = req->client;
 
 	if (req->verb->flags & LK_VERB_ON_RECEIPT) {
-		lk_request_run(req);
-		return;
+		if (req->n_tag > 0 || !lk_request_is_held_back(req)) {
+			lk_request_run(req);
+			return;
+		}
+		/* So that nothing waits behind it meanwhile. */
+		req->task = lk_task_new(req->core, client);
 	}
 	if (req->task == NULL && req->tx != NULL)
 		req->task = req->tx->owner;

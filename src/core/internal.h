@@ -53,7 +53,7 @@ void	lk_task_forget(struct lk_task *task);
 
 /* request.c */
 struct lk_request *lk_request_new(struct lk_client *client);
-/* Whether it is not to be begun now, since its client reads no replies. */
+/* Whether too much is kept for its client for it to begin now. */
 bool	lk_request_is_held_back(const struct lk_request *req);
 /* If it is to be held back: out of the ready queue, to be tried again later. */
 void	lk_request_put_back(struct lk_request *req);
@@ -652,7 +652,7 @@ bool	lk_is_printable(const struct lk_arg *arg);
 
 /* verbs.c */
 enum {
-	LK_VERB_ON_RECEIPT = 1,	/* waits behind nothing */
+	LK_VERB_ON_RECEIPT = 1,	/* waits behind nothing; but LK_VERB_LONG */
 	LK_VERB_TX = 2,		/* runs in a tx when one is named or current */
 	LK_VERB_NO_DEADLINE = 4, /* timeouts.statement is not for it */
 	LK_VERB_PARAMS = 8,	/* arguments from the second on are values */

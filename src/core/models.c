@@ -58,7 +58,6 @@ reply(struct lk_request *req, struct lk_buf *out)
 {
 	uint64_t limit = req->core->config->limit_result_bytes;
 
-	req->core->n_told_bytes += out->len;
 	if (out->broken || out->len > limit)
 		lk_request_failf(req, LK_ERR_OVERLOAD, "the reply of %zu bytes "
 		    "is larger than limits.result (%llu bytes)", out->len,

@@ -463,6 +463,10 @@ lk_request_try(struct lk_request *req)
 	rows = req->rows_said ? req->format.rows : req->client->format.rows;
 	req->format = req->client->format;
 	req->format.rows = rows;
+	if (req->verb->flags & LK_VERB_ON_RECEIPT) {
+		lk_request_run(req);
+		return;
+	}
 	if (lk_unit_takes(req)) {
 		if (!lk_subscribe_refuses(req))
 			lk_unit_queue(req);
@@ -589,6 +593,8 @@ lk_request_reply(struct lk_request *req, struct lk_buf *value)
 {
 	struct lk_client *client = req->client;
 
+	if (req->verb != NULL && (req->verb->flags & LK_VERB_LONG))
+		req->core->n_told_bytes += value->len;
 	lk_record_slow(req);
 	/* Unless it has failed before this. */
 	lk_deadlock_ended(req, LK_DEADLOCK_DISSOLVED);

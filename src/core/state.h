@@ -684,7 +684,7 @@ struct lk_core {
 	struct lk_idtab	 request_ids;
 	struct lk_pool	 request_pool, task_pool;
 	struct lk_list	 todo;		/* requests that may be able to start */
-	uint64_t	 n_told_bytes;	/* of catalogs, since turn_timer last fired */
+	uint64_t	 n_told_bytes;	/* of LK_VERB_LONG, since turn_timer last fired */
 	struct lk_timer	 turn_timer;	/* set: the rest of todo is for the next turn
 					   of the loop */
 	struct lk_list	 parks;

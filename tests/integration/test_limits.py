@@ -12,7 +12,7 @@ import pytest
 import daemon as lk
 import process
 from checks import update
-from client import Closed, bad, good
+from client import Closed, bad, encode, good
 from timing import SANITIZED, eventually, note, stays, within
 
 N_IDLE = 10_000
@@ -177,6 +177,38 @@ def test_what_waits_for_its_turn_is_not_piled_up_either(db, lockkeeperd):
     assert c.recv() == "UPDATE 1"
     for _ in range(n):
         assert len(c.recv(30)[0]["v"]) == 1 << 20
+
+
+# -- limits.output
+
+def test_replies_that_wait_for_their_turn_are_bounded(db, lockkeeperd):
+    """Those of COMMAND and SHOW, too, which wait for nothing else."""
+    n = 10_000
+    daemon = lockkeeperd(limits={"output": "1MiB", "in_flight": 2 * n + 10,
+                                 "queue": 2 * n + 10})
+    asked = encode(["COMMAND", "DOCS"]) + encode(["SHOW", "config"])
+    c, admin, other = daemon.connect(None), daemon.connect(), \
+        daemon.connect(None)
+    other.send_raw(asked + encode(["QUIT"]))
+    once = other.read_to_end().removesuffix(b"+OK\r\n")
+    with db.connect() as holder:
+        holder.query("BEGIN; " + update(1))
+        c.send("SQL", update(1))
+        before = status(daemon.pid, "VmRSS")
+        c.send_raw(n * asked)
+        eventually(lambda: max(row["outstanding"] for row in
+                               admin.show("clients")) == 2 * n + 1,
+                   "all have come", 30)
+        grown = (status(daemon.pid, "VmRSS") - before) / 1024
+        note("20,000 long replies behind another, memory", grown, 64, "MiB")
+        if not SANITIZED:
+            assert grown < 64 < n * len(once) / (1 << 20)
+        assert admin.call("PING") == "PONG"
+        holder.query("COMMIT")
+    done = b"+UPDATE 1\r\n"
+    assert c.read_raw(len(done), 60) == done
+    for _ in range(n):
+        assert c.read_raw(len(once), 60) == once
 
 
 # -- open files

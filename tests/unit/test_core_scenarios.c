@@ -280,6 +280,38 @@ what_the_next_reply_waits_for_is_not_held_back(void **state)
 	    "+3\r\n+PONG\r\n+PONG\r\n+PONG\r\n");
 }
 
+/*
+ * So does what is answered on receipt and at length, but nothing waits behind
+ * it; and with a tag it has no turn to wait for.
+ */
+static void
+long_replies_on_receipt_wait_when_too_much_is_held(void **state)
+{
+	uint32_t w;
+
+	(void)state;
+	world.config.limit_output_bytes = 20;
+	SAY(&alice, "BEGIN", "HERE");
+	SAY(&alice, "SQL", "select 1");
+	finish(runs("select 1"), "1");
+	lk_buf_truncate(&alice.got, 0);
+	SAY(&alice, "%b", "SQL", "update");
+	w = runs("update");
+	SAY(&alice, "ECHO", "more than twenty bytes");
+	SAY(&alice, "SHOW", "error");
+	SAY(&alice, "COMMIT");
+	finish(runs("COMMIT"), "COMMIT");
+	expect_nothing(&alice);
+	SAY(&alice, "@t", "SHOW", "error");
+	expect(&alice, "*3\r\n+reply\r\n$1\r\nt\r\n$-1\r\n");
+	/* It tells of what has failed since it came. */
+	fail_with(w, LK_ERR_PG, "22012");
+	assert_non_null(strstr(lk_buf_cstr(&alice.got), "the server's words"
+	    "\r\n$22\r\nmore than twenty bytes\r\n*"));
+	assert_non_null(strstr(lk_buf_cstr(&alice.got), "22012\r\n"));
+	assert_non_null(strstr(lk_buf_cstr(&alice.got), "+COMMIT\r\n"));
+}
+
 /* ---- BEGIN is lazy ---- */
 
 static void
@@ -2368,6 +2400,7 @@ main(void)
 		TWO(requests_of_one_tx_run_in_the_order_sent),
 		TWO(commit_overtakes_the_waiters),
 		ONE(what_the_next_reply_waits_for_is_not_held_back),
+		TWO(long_replies_on_receipt_wait_when_too_much_is_held),
 		ONE(begin_takes_no_slot_until_the_first_statement),
 		ONE(a_tx_without_statements_costs_nothing),
 		ONE(handles_are_never_given_twice),
