@@ -139,7 +139,6 @@ lk_hash_bytes(uint64_t seed, const void *bytes, size_t n)
 		memcpy(&word, p, 8);
 		v[3] ^= word;
 		sip_round(v);
-		sip_round(v);
 		v[0] ^= word;
 	}
 	word = (uint64_t)n << 56;
@@ -147,10 +146,9 @@ lk_hash_bytes(uint64_t seed, const void *bytes, size_t n)
 		memcpy(&word, p, left);
 	v[3] ^= word;
 	sip_round(v);
-	sip_round(v);
 	v[0] ^= word;
 	v[2] ^= 0xff;
-	for (i = 0; i < 4; i++)
+	for (i = 0; i < 3; i++)
 		sip_round(v);
 	return v[0] ^ v[1] ^ v[2] ^ v[3];
 }

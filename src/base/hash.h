@@ -1,7 +1,7 @@
 /*
  * Intrusive hash table.  The caller embeds lk_hash_node, computes the hash of
  * its key with lk_hash_bytes() and tells nodes apart with its own comparison.
- * SipHash-2-4 under a key drawn at start, since names come from clients.
+ * SipHash-1-3 under a key drawn at start, since names come from clients.
  */
 #ifndef LK_BASE_HASH_H
 #define LK_BASE_HASH_H
