@@ -445,17 +445,36 @@ lk_verb_at(size_t i)
 	return i < lk_verb_count() ? &verbs[i] : NULL;
 }
 
+/* Those that begin with the same letter, as places in the table plus 1; made
+ * when first asked for, since each request asks. */
+static unsigned char first_of[32], next_of[sizeof(verbs) / sizeof(verbs[0])];
+
+static void
+index_verbs(void)
+{
+	size_t i, letter;
+
+	for (i = lk_verb_count(); i-- > 0; ) {
+		letter = (unsigned char)verbs[i].name[0] % 32;
+		next_of[i] = first_of[letter];
+		first_of[letter] = (unsigned char)(i + 1);
+	}
+}
+
 const struct lk_verb *
 lk_verb_find(const char *name, size_t n)
 {
 	struct lk_arg word = { name, n };
 	size_t i;
 
-	/* The first letter rules out nearly all, and each request asks. */
-	for (i = 0; n > 0 && i < lk_verb_count(); i++) {
-		if ((verbs[i].name[0] | 0x20) == (name[0] | 0x20) &&
-		    lk_arg_is(&word, verbs[i].name))
-			return &verbs[i];
+	if (n == 0)
+		return NULL;
+	if (first_of['P' % 32] == 0)
+		index_verbs();
+	for (i = first_of[(unsigned char)name[0] % 32]; i > 0;
+	    i = next_of[i - 1]) {
+		if (lk_arg_is(&word, verbs[i - 1].name))
+			return &verbs[i - 1];
 	}
 	return NULL;
 }
