@@ -51,26 +51,26 @@ lk_client_says_null(const struct lk_client *client, const struct lk_arg *arg)
 	    arg->len == strlen(text) && memcmp(arg->data, text, arg->len) == 0);
 }
 
-/* Keep the arguments: one block, each with a NUL behind it. */
+/* Keep the arguments, and what they point into, each with a NUL behind it. */
 static int
 keep_args(struct lk_request *req, const struct lk_arg *args, size_t n,
     struct lk_error *error)
 {
 	bool has_params = req->verb->flags & LK_VERB_PARAMS;
-	size_t i, total = 0;
+	size_t i, total = n * sizeof(*req->args);
 	char *p;
 
 	for (i = 0; i < n; i++)
 		total += args[i].len + 1;
-	req->arena = malloc(total + 1);
-	req->args = malloc((n + 1) * sizeof(*req->args));
-	if (req->arena == NULL || req->args == NULL) {
+	req->args = malloc(total + 1);
+	if (req->args == NULL) {
 		lk_error_set(error, LK_ERR_OVERLOAD,
 		    "no memory for a request of %zu bytes", total);
 		return -LK_E_NOMEM;
 	}
 	req->n_args = n;
-	for (i = 0, p = req->arena; i < n; i++) {
+	p = (char *)(req->args + n);
+	for (i = 0; i < n; i++) {
 		req->args[i] = (struct lk_arg){
 		    args[i].data != NULL ? p : NULL, args[i].len };
 		if (args[i].len > 0)

@@ -119,12 +119,13 @@ lk_orm_fill(struct lk_item *item, const struct lk_plan *plan)
 	char *at;
 	size_t i;
 
-	item->text = at = lk_xcalloc(1, text_bytes(plan));
-	item->sql = at;
+	/* One block: parameters, the text, and what is cut out of arguments. */
+	item->params = lk_xmalloc(plan->n_params * sizeof(*item->params) +
+	    text_bytes(plan));
+	item->sql = at = (char *)(item->params + plan->n_params);
 	item->shape = plan->shape;
 	lk_with_copy(&item->with, &plan->with);
 	item->n_params = plan->n_params;
-	item->params = lk_xcalloc(plan->n_params + 1, sizeof(*item->params));
 	at = put_text(at, plan->sql, strlen(plan->sql));
 	for (i = 0; i < plan->n_params; i++) {
 		from = &plan->params[i];

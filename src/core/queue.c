@@ -161,7 +161,6 @@ take_args(struct lk_unit_verb *verb, struct lk_request *req)
 {
 	*verb = (struct lk_unit_verb){
 		.verb = req->verb,
-		.arena = req->arena,
 		.args = req->args,
 		.n_args = req->n_args,
 		.rows_said = req->rows_said,
@@ -169,7 +168,6 @@ take_args(struct lk_unit_verb *verb, struct lk_request *req)
 		.is_must = req->is_must,
 		.may_rerun = req->may_rerun,
 	};
-	req->arena = NULL;
 	req->args = NULL;
 	req->n_args = 0;
 }
@@ -177,7 +175,6 @@ take_args(struct lk_unit_verb *verb, struct lk_request *req)
 static void
 give_args_back(struct lk_unit_verb *verb, struct lk_request *req)
 {
-	req->arena = verb->arena;
 	req->args = verb->args;
 	req->n_args = verb->n_args;
 }

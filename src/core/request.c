@@ -280,7 +280,6 @@ free_request(struct lk_request *req)
 	lk_orm_forget(req);
 	free(req->doing);
 	free(req->args);
-	free(req->arena);
 	lk_pool_give(&core->request_pool, req);
 }
 
@@ -562,9 +561,7 @@ forget_args(struct lk_request *req)
 {
 	lk_words_keep(req);
 	free(req->args);
-	free(req->arena);
 	req->args = NULL;
-	req->arena = NULL;
 	req->n_args = 0;
 }
 

@@ -103,7 +103,7 @@ struct lk_worker {
 					   affair */
 	bool		 is_breaking;	/* a batch that is being cancelled, to be
 					   asked again one by one */
-	char		**left;		/* arguments of those who have left it; heap */
+	struct lk_arg	**left;		/* of those who have left the job; heap */
 	size_t		 n_left;
 	bool		 is_clean;	/* may serve somebody else */
 	unsigned	 n_cancels;	/* out: the fence is up while not 0 */
@@ -347,9 +347,9 @@ struct lk_request {
 	uint64_t	 catalog_us;	/* since when it waits there; 0: it does not */
 	uint64_t	 came_seq;	/* core->seq when it came */
 	struct lk_hash_node tag_node;	/* core->tags, when tagged */
-	char		*arena;		/* heap; what args point into, and its job
-					   while that is out */
-	struct lk_arg	*args;		/* after the verb; heap */
+	struct lk_arg	*args;		/* after the verb; heap, one block with what
+					   they point into.  So does its job, while
+					   that is out */
 	size_t		 n_args;
 	char		*control;	/* heap; the daemon's own text to run
 					   instead of args, or NULL */
@@ -423,9 +423,7 @@ struct lk_request {
 /* A verb between MULTI and EXEC: of a request what is still needed. */
 struct lk_unit_verb {
 	const struct lk_verb *verb;
-	char		*arena;		/* heap; what args point into, and the job
-					   while that is out */
-	struct lk_arg	*args;		/* heap */
+	struct lk_arg	*args;		/* as a request's */
 	size_t		 n_args;
 	struct lk_catalog *catalog;	/* held; NULL: there is no plan */
 	struct lk_plan	 plan;

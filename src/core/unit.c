@@ -108,7 +108,6 @@ lk_unit_forget_verbs(struct lk_unit *unit)
 		lk_plan_fini(&unit->verbs[i].plan);
 		lk_catalog_let_go(unit->database, &unit->verbs[i].catalog);
 		free(unit->verbs[i].args);
-		free(unit->verbs[i].arena);
 	}
 	free(unit->verbs);
 	unit->verbs = NULL;

@@ -304,8 +304,9 @@ keep_args(struct lk_worker *worker, struct lk_request *req)
 	lk_words_keep(req);
 	worker->left = lk_xrealloc(worker->left,
 	    (worker->n_left + 1) * sizeof(*worker->left));
-	worker->left[worker->n_left++] = req->arena;
-	req->arena = NULL;
+	worker->left[worker->n_left++] = req->args;
+	req->args = NULL;
+	req->n_args = 0;
 }
 
 static void
