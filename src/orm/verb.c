@@ -81,6 +81,7 @@ give_plan(struct lk_compile *c, struct lk_plan *plan)
 	plan->row = c->row;
 	plan->row.is_plain = c->model->is_alone && !c->model->has_triggers;
 	plan->row.is_simple &= plan->row.is_plain;
+	plan->is_clean = plan->row.is_simple;
 	plan->with = c->with;
 	c->with = (struct lk_with){ 0 };
 	lk_buf_init(&c->sql);

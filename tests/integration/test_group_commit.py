@@ -2,17 +2,13 @@
 import pytest
 
 from checks import assert_nothing_left
-from client import good
+from client import LkError, good
 from timing import eventually
 
 
 def commits(db):
     return int(db.value("SELECT xact_commit FROM pg_stat_database "
                         "WHERE datname = current_database()"))
-
-
-def stats(c):
-    return c.call("SHOW", "stats")
 
 
 def flood(c, n, *words, prefix="w"):
@@ -45,26 +41,34 @@ def hot(c, n, tasks=200):
 
 
 def test_a_hot_row_costs_few_commits(db, lockkeeperd):
-    c = lockkeeperd(workers={"min": 4, "max": 4}).connect("3")
+    daemon = lockkeeperd(workers={"min": 4, "max": 4})
+    c = daemon.connect("3")
     hot(c, 10)
     before = commits(db)
     values = hot(c, 4000)
     # Each has the row as it has left it.
     assert sorted(values) == list(range(11, 4011))
     assert db.v(1) == 4010
-    s = stats(c)
-    assert s["grouped"] > 3000 and s["groups"] < 1000, s
+    s = c.call("SHOW", "stats")
+    assert s["grouped"] > 1000 and s["groups"] < s["grouped"] / 4, s
     assert s["group_replays"] == 0
-    # Sessions report what they did within a second or so, unless they end.
-    c.close()
-    assert commits(db) - before < 2000
-    
+    # Sessions say what they have done now and then, and when they end.
+    daemon.stop()
+    assert commits(db) - before < 4000 - s["grouped"] / 2
+
+def test_a_group_is_no_larger_than_batch_max(db, lockkeeperd):
+    c = lockkeeperd(batch={"max": 4}).connect("3")
+    assert sorted(hot(c, 400)) == list(range(1, 401))
+    s = c.call("SHOW", "stats")
+    assert 0 < s["grouped"] <= 4 * s["groups"]
+    assert db.v(1) == 400
+
 
 def test_control_without_groups_each_commits(db, lockkeeperd):
     c = lockkeeperd(workers={"min": 4, "max": 4},
                     batch={"group_commit": "off"}).connect("3")
     assert sorted(hot(c, 500)) == list(range(1, 501))
-    s = stats(c)
+    s = c.call("SHOW", "stats")
     assert s["groups"] == s["grouped"] == 0
     assert s["laned"] > 300
     assert db.v(1) == 500
@@ -82,7 +86,7 @@ def test_one_that_fails_fails_alone(db, lockkeeperd):
             assert reply.kind == "PG" and reply.sqlstate == "23514"
         else:
             assert good(reply) == {"id": 1, "v": i}
-    s = stats(c)
+    s = c.call("SHOW", "stats")
     assert s["group_replays"] >= 1
     assert s["errors"] == 1
     assert db.v(1) != 50
@@ -140,7 +144,7 @@ def test_what_more_hangs_on_has_a_commit_of_its_own(db, lockkeeperd, what):
     c = lockkeeperd(workers={"min": 1, "max": 4}).connect("3")
     flood(c, 100, "UPDATE", "r", "1", "SET", "v", "+=", "1")
     assert [good(r)["v"] for r in replies(c, 100)] == list(range(1, 101))
-    assert stats(c)["groups"] == 0
+    assert c.call("SHOW", "stats")["groups"] == 0
 
 
 def test_a_cancelled_one_has_done_nothing_and_the_others_have(db, lockkeeperd):
@@ -160,15 +164,22 @@ def test_a_cancelled_one_has_done_nothing_and_the_others_have(db, lockkeeperd):
     assert_nothing_left(db, c)
 
 
-def test_a_killed_session_leaves_each_knowing_what_it_may(db, lockkeeperd):
-    """Lost before COMMIT: sent once more.  Nothing is done twice."""
-    c = lockkeeperd().connect("3")
-    with db.connect() as other:
-        other.query("BEGIN")
-        other.query("UPDATE r SET v = 0 WHERE id = 1")
-        flood(c, 30, "UPDATE", "r", "1", "SET", "v", "+=", "1")
-        eventually(lambda: len(c.show("waits")) >= 30, "all wait")
-        other.query("COMMIT")
-    got = replies(c, 30)
-    assert all(good(r) for r in got)
-    assert db.v(1) == 30
+def test_after_killed_sessions_nothing_is_done_twice(db, lockkeeperd):
+    """Whoever is told so has done it once; of the UNKNOWN nobody knows."""
+    daemon = lockkeeperd(workers={"min": 2, "max": 2})
+    c, n, unknown, done, killed = daemon.connect("3"), 3000, 0, 0, 0
+    flood(c, n, "UPDATE", "r", "1", "SET", "v", "+=", "1")
+    for i in range(n):
+        reply = c.tag(f"w{i}")
+        if isinstance(reply, LkError):
+            assert reply.kind in ("UNKNOWN", "PG", "CONNLOST"), reply.line
+            unknown += reply.kind == "UNKNOWN"
+        else:
+            done += 1
+        if i % 500 == 100:
+            killed += 1
+            db.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                   "WHERE application_name = 'lockkeeper' "
+                   "AND datname = current_database()")
+    assert killed and done + unknown > 0
+    assert done <= db.v(1) <= done + unknown
