@@ -18,3 +18,18 @@ EXTRA_DIST +=					\
 	examples/ioredis.mjs			\
 	examples/node-redis.mjs			\
 	examples/redis-py.py
+
+# With our own library, from coroutines.
+noinst_PROGRAMS += examples/coroutines
+examples_coroutines_SOURCES = examples/coroutines.c
+examples_coroutines_LDADD = src/client/liblockkeeper.la
+examples_coroutines_LDFLAGS = $(AM_LDFLAGS) -static
+if HAVE_LUA
+noinst_PROGRAMS += examples/lua
+examples_lua_CPPFLAGS = $(AM_CPPFLAGS) $(LUA_CFLAGS)
+examples_lua_LDADD = src/client/liblockkeeper.la $(LUA_LIBS)
+examples_lua_LDFLAGS = $(AM_LDFLAGS) -static
+endif
+EXTRA_DIST +=					\
+	examples/lua.c				\
+	examples/lua.lua

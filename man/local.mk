@@ -1,4 +1,11 @@
 dist_man_MANS =					\
+	man/liblockkeeper.3			\
+	man/lk_await.3				\
+	man/lk_call.3				\
+	man/lk_conn.3				\
+	man/lk_mux.3				\
+	man/lk_reply.3				\
+	man/lk_request.3			\
 	man/lockkeeper-deadlocks.7		\
 	man/lockkeeper-protocol.7		\
 	man/lockkeeper.1			\

@@ -29,7 +29,7 @@ tests_db_test_db_worker_CPPFLAGS = $(AM_CPPFLAGS) $(LIBPQ_CFLAGS) \
 tests_db_test_db_worker_LDADD = $(db_libs) $(CMOCKA_LIBS)
 endif
 
-# ---- clients: others' libraries at the orders of tests/integration ----
+# ---- clients: our library and others' at the orders of tests/integration ----
 
 if HAVE_HIREDIS
 check_PROGRAMS += tests/clients/hiredis_client
@@ -37,6 +37,12 @@ tests_clients_hiredis_client_CPPFLAGS = $(AM_CPPFLAGS) $(HIREDIS_CFLAGS) \
 	$(LIBEVENT_CFLAGS)
 tests_clients_hiredis_client_LDADD = $(HIREDIS_LIBS) $(LIBEVENT_LIBS)
 endif
+
+check_PROGRAMS += tests/clients/lk_client
+tests_clients_lk_client_SOURCES = tests/clients/lk_client.c
+tests_clients_lk_client_CPPFLAGS = $(AM_CPPFLAGS) $(LIBEVENT_CFLAGS)
+tests_clients_lk_client_LDADD = src/client/liblockkeeper.la $(LIBEVENT_LIBS)
+tests_clients_lk_client_LDFLAGS = $(AM_LDFLAGS) -static
 
 # ---- fuzz: what reads bytes of others, given anything ----
 
@@ -46,6 +52,7 @@ include tests/fuzz/local.mk
 
 lints =						\
 	tests/lint/documented			\
+	tests/lint/exports			\
 	tests/lint/headers			\
 	tests/lint/layers			\
 	tests/lint/listed			\
@@ -54,7 +61,8 @@ lints =						\
 	tests/lint/roles			\
 	tests/lint/symbols			\
 	tests/lint/tested			\
-	tests/lint/units
+	tests/lint/units			\
+	tests/lint/verbs
 
 TESTS += $(lints)
 

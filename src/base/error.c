@@ -128,6 +128,12 @@ lk_error_sqlstate(enum lk_error_kind kind)
 	return kinds[kind].sqlstate;
 }
 
+enum lk_retry
+lk_error_retry(enum lk_error_kind kind)
+{
+	return kinds[kind].retry;
+}
+
 const char *
 lk_error_when(enum lk_error_kind kind)
 {

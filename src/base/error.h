@@ -76,6 +76,7 @@ void	lk_error_move(struct lk_error *dst, struct lk_error *src);
 
 const char *lk_error_word(enum lk_error_kind kind);	/* "DEADLOCK" */
 const char *lk_error_sqlstate(enum lk_error_kind kind);
+enum lk_retry lk_error_retry(enum lk_error_kind kind);
 const char *lk_error_when(enum lk_error_kind kind);
 const char *lk_error_field_name(enum lk_error_field field);
 const char *lk_retry_word(enum lk_retry retry);

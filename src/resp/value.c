@@ -11,26 +11,25 @@
 #define MAX_ITEMS	((int64_t)1 << 30)
 
 /*
- * Every value is read twice.  First only skipped (out is NULL all the way
- * down), which allocates nothing however often a reply is not yet whole, and
- * then built, with counts that have proved true.
+ * Every value is read twice.  First only counted, which allocates nothing
+ * however often a reply is not yet whole, and then built in one block of just
+ * that size: the values below the root, and behind them the texts of all.
+ * out is NULL for what is skipped; while counting, all write to one.
  */
 struct reader {
 	const char	*bytes;
 	size_t		 n;
 	size_t		 pos;
 	struct lk_error	*error;
+	bool		 is_building;
+	size_t		 n_values;	/* counted */
+	size_t		 n_text;	/* counted, bytes */
+	struct lk_value	*values;	/* where the next ones go */
+	char		*text;		/* likewise */
 };
 
 static int	read_value(struct reader *r, unsigned depth,
 		    struct lk_value *out);
-
-static int
-fail_memory(struct reader *r)
-{
-	lk_error_set(r->error, LK_ERR_OVERLOAD, "no memory for the reply");
-	return -LK_E_NOMEM;
-}
 
 /* The line at pos behind its type; on success pos is behind the line. */
 static int
@@ -61,9 +60,11 @@ set_text(struct reader *r, enum lk_value_type type, const char *text, size_t n,
 {
 	if (out == NULL)
 		return 0;
-	out->text = malloc(n + 1);
-	if (out->text == NULL)
-		return fail_memory(r);
+	r->n_text += n + 1;
+	if (!r->is_building)
+		return 0;
+	out->text = r->text;
+	r->text += n + 1;
 	memcpy(out->text, text, n);
 	out->text[n] = '\0';
 	out->n_text = n;
@@ -135,15 +136,16 @@ read_items(struct reader *r, unsigned depth, size_t n, struct lk_value *out)
 		    "%d deep", LK_VALUE_MAX_DEPTH);
 		return -LK_E_INVAL;
 	}
-	if (out != NULL && n > 0) {
-		out->items = calloc(n, sizeof(*out->items));
-		if (out->items == NULL)
-			return fail_memory(r);
+	if (out != NULL && r->is_building && n > 0) {
+		out->items = r->values;
 		out->n_items = n;
+		r->values += n;
 	}
 	for (i = 0; i < n && rc == 0; i++)
-		rc = read_value(r, depth + 1,
-		    out != NULL ? &out->items[i] : NULL);
+		rc = read_value(r, depth + 1, out != NULL && r->is_building ?
+		    &out->items[i] : out);
+	if (out != NULL)
+		r->n_values += n;
 	return rc;
 }
 
@@ -292,34 +294,55 @@ read_value(struct reader *r, unsigned depth, struct lk_value *out)
 	return rc;
 }
 
+/* Memory for what was counted; all of it is zeroed, which is nulls. */
+static int
+begin_building(struct reader *r)
+{
+	size_t	 bytes = r->n_values * sizeof(*r->values) + r->n_text;
+	void	*block = NULL;
+
+	if (bytes > 0) {
+		block = calloc(1, bytes);
+		if (block == NULL) {
+			lk_error_set(r->error, LK_ERR_OVERLOAD,
+			    "no memory for the reply");
+			return -LK_E_NOMEM;
+		}
+		r->values = block;
+		r->text = (char *)block + r->n_values * sizeof(*r->values);
+	}
+	r->pos = 0;
+	r->is_building = true;
+	return 0;
+}
+
 int
 lk_value_decode(const char *bytes, size_t n, struct lk_value *value_out,
     size_t *used_out, struct lk_error *error)
 {
-	struct reader	r = { bytes, n, 0, error };
+	struct reader	r = { .bytes = bytes, .n = n, .error = error };
 	int		rc;
 
 	memset(value_out, 0, sizeof(*value_out));
-	rc = read_value(&r, 0, NULL);
-	if (rc != 0)
-		return rc;
-	r.pos = 0;
 	rc = read_value(&r, 0, value_out);
-	if (rc != 0)
-		lk_value_fini(value_out);
-	else
-		*used_out = r.pos;
+	memset(value_out, 0, sizeof(*value_out));
+	if (rc == 0)
+		rc = begin_building(&r);
+	if (rc == 0)
+		rc = read_value(&r, 0, value_out);
+	*used_out = rc == 0 ? r.pos : 0;
 	return rc;
 }
 
-void
-lk_value_fini(struct lk_value *value)
+void *
+lk_value_block(const struct lk_value *root)
 {
-	size_t i;
+	return root->items != NULL ? (void *)root->items : root->text;
+}
 
-	for (i = 0; i < value->n_items; i++)
-		lk_value_fini(&value->items[i]);
-	free(value->items);
-	free(value->text);
-	memset(value, 0, sizeof(*value));
+void
+lk_value_fini(struct lk_value *root)
+{
+	free(lk_value_block(root));
+	memset(root, 0, sizeof(*root));
 }

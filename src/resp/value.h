@@ -27,9 +27,9 @@ enum lk_value_type {
 struct lk_value {
 	enum lk_value_type type;
 	int64_t		 integer;	/* INT, and BOOL as 0 or 1 */
-	char		*text;		/* heap, NUL-terminated; text types */
+	char		*text;		/* NUL-terminated; text types */
 	size_t		 n_text;
-	struct lk_value	*items;		/* heap; ARRAY, MAP, PUSH */
+	struct lk_value	*items;		/* ARRAY, MAP, PUSH */
 	size_t		 n_items;	/* elements: twice the pairs of a map */
 };
 
@@ -43,6 +43,12 @@ struct lk_value {
  */
 int	lk_value_decode(const char *bytes, size_t n, struct lk_value *value_out,
 	    size_t *used_out, struct lk_error *error);
-void	lk_value_fini(struct lk_value *value);
+/*
+ * The one block of the heap that holds all below the root, values and texts;
+ * NULL when there is nothing.  For who keeps a part of the tree and frees the
+ * block itself.
+ */
+void	*lk_value_block(const struct lk_value *root);
+void	lk_value_fini(struct lk_value *root);
 
 #endif

@@ -14,6 +14,9 @@ unit_programs =					\
 	tests/unit/test_cli_print		\
 	tests/unit/test_client_client		\
 	tests/unit/test_client_frame		\
+	tests/unit/test_client_mux		\
+	tests/unit/test_client_reply		\
+	tests/unit/test_client_conn		\
 	tests/unit/test_core_catalog		\
 	tests/unit/test_core_cursor		\
 	tests/unit/test_core_graph		\
@@ -65,6 +68,9 @@ tests_unit_test_cli_bench_LDADD = $(cli_libs) $(CMOCKA_LIBS)
 tests_unit_test_cli_print_LDADD = $(cli_libs) $(CMOCKA_LIBS)
 tests_unit_test_client_client_LDADD = $(client_libs) $(CMOCKA_LIBS)
 tests_unit_test_client_frame_LDADD = $(client_libs) $(CMOCKA_LIBS)
+tests_unit_test_client_mux_LDADD = $(client_libs) $(CMOCKA_LIBS)
+tests_unit_test_client_reply_LDADD = $(client_libs) $(CMOCKA_LIBS)
+tests_unit_test_client_conn_LDADD = $(client_libs) $(CMOCKA_LIBS)
 tests_unit_test_core_catalog_LDADD = $(core_libs) $(CMOCKA_LIBS)
 tests_unit_test_core_cursor_LDADD = $(core_libs) $(CMOCKA_LIBS)
 tests_unit_test_core_graph_LDADD = $(core_libs) $(CMOCKA_LIBS)
