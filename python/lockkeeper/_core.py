@@ -1,0 +1,160 @@
+"""What a client's executors share: its connections, and what it knows of its
+databases' types and relations.
+"""
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any, Awaitable, Callable, Sequence, TypeVar
+
+from . import _decode, _resp, _words, errors
+from ._connection import Connection
+from ._executor import PLAIN, Envelope
+from ._rows import Row
+from ._tasks import Task, word_of
+from ._words import Request
+
+T = TypeVar("T")
+Raw = Callable[[Request[Any]], Awaitable[Any]]
+
+log = logging.getLogger("lockkeeper")
+
+
+def task_now() -> Task:
+    task = asyncio.current_task()
+    assert task is not None		# who else could await
+    return task
+
+
+class Core:
+    def __init__(self, path: str, database: str | None, name: str,
+                 connect_timeout: float) -> None:
+        self.path = path
+        self.database = database
+        self._name = name
+        self._connect_timeout = connect_timeout
+        self.connection = self._new_connection(self._on_push)
+        self._bulk: Connection | None = None
+        self._codecs: dict[str | None, _decode.Codecs] = {}
+        self._models: dict[tuple[str | None, str], dict[str, Any]] = {}
+        self.push_hooks: dict[str, list[Callable[..., None]]] = {}
+        self.up_hooks: list[Callable[[], None]] = []
+
+    def _new_connection(self, on_push: Callable[[str, list[Any]], None]
+                        ) -> Connection:
+        hello = [b"HELLO", b"3", b"NAME", self._name.encode(),
+                 b"MODE", b"async", b"GROUP", b"python", b"ROWS", b"table",
+                 b"TAGS", b"push", b"ERRORS", b"blob"]
+        if self.database is not None:
+            hello += [b"DATABASE", self.database.encode()]
+        return Connection(self.path, hello, self._connect_timeout, on_push,
+                          self._on_up)
+
+    def _on_up(self) -> None:
+        """Another daemon, perhaps, and another schema."""
+        self._models.clear()
+        self._codecs.clear()
+        for hook in self.up_hooks:
+            hook()
+
+    def _on_push(self, kind: str, args: list[Any]) -> None:
+        told = args if kind in ("message", "subscribe", "unsubscribe") else \
+            [_decode.builtin.value(arg) for arg in args]
+        for hook in self.push_hooks.get(kind, ()):
+            hook(*told)
+
+    def bulk(self) -> Connection:
+        """For large replies, behind which nobody else's wait."""
+        if self._bulk is None:
+            self._bulk = self._new_connection(self._on_push)
+        return self._bulk
+
+    def close(self) -> None:
+        self.connection.close()
+        if self._bulk is not None:
+            self._bulk.close()
+
+    # -- requests
+
+    async def exchange(self, connection: Connection, n: int, head: bytes,
+                       request: Request[Any], may_commit: bool,
+                       orphan: Callable[[Any], None] | None = None) -> Any:
+        """The reply as it comes.  A task that is cancelled meanwhile leaves at
+        once, and the request is ended."""
+        if not connection.is_ready \
+                or connection.loop is not asyncio.get_running_loop():
+            await connection.wait_ready()
+        tag, future = connection.submit(n + request.n, head + request.data,
+                                        may_commit, orphan)
+        try:
+            return await future
+        except asyncio.CancelledError:
+            connection.abandon(tag, future)
+            if orphan is not None and not future.cancelled() \
+                    and future.exception() is None:
+                orphan(future.result())		# it came just before
+            raise
+
+    async def autocommit(self, request: Request[T], envelope: Envelope) -> T:
+        task = word_of(task_now())
+        connection = self.bulk() if envelope.is_bulk else self.connection
+        value = await self.exchange(
+            connection, envelope.n + 1, envelope.data + task, request,
+            request.may_commit)
+        if type(value) is _resp.ErrorReply:
+            raise value.exception()
+        database = envelope.database or self.database
+
+        def again(other: Request[Any]) -> Awaitable[Any]:
+            head = b"" if database is None else \
+                _resp.bulk(b"/" + database.encode())
+            return self.exchange(connection, 1 + bool(head), head + task,
+                                 other, False)
+
+        return await self.take(value, request, database, again)
+
+    async def take(self, value: Any, request: Request[T],
+                   database: str | None, again: Raw) -> T:
+        """What the caller gets for a reply.  again asks what has to be known
+        for that, where the request was carried out."""
+        while True:
+            codecs = self._codecs.get(database) or \
+                self._codecs.setdefault(database, _decode.Codecs())
+            try:
+                if request.model is None:
+                    return request.take(codecs.value(value))
+                return request.take(codecs.nested(value, request.model,
+                                                  request.relation))
+            except _decode.Unknown as unknown:
+                await self._learn(codecs, unknown.name, again)
+            except _decode.Undescribed as undescribed:
+                codecs.describe(await self.describe(undescribed.model,
+                                                    database))
+            except _decode.Changed:
+                self._codecs.pop(database, None)
+                self._models.clear()
+
+    async def _learn(self, codecs: _decode.Codecs, name: str,
+                     again: Raw) -> None:
+        rows = await again(_words.sql(_decode.ASK, (name,), _words.rows))
+        if type(rows) is _resp.ErrorReply:
+            raise rows.exception()
+        while True:
+            try:
+                codecs.learn(name, codecs.value(rows))
+                return
+            except _decode.Unknown as unknown:
+                await self._learn(codecs, unknown.name, again)
+
+    # -- models
+
+    async def describe(self, model: str, database: str | None = None
+                       ) -> dict[str, Any]:
+        """DESCRIBE's reply, asked once for each connection."""
+        database = database or self.database
+        known = self._models.get((database, model))
+        if known is None:
+            envelope = PLAIN.more(None, None, database, False, False)
+            known = self._models[database, model] = await self.autocommit(
+                Request([b"DESCRIBE", model.encode()], _words.a_map), envelope)
+        return known

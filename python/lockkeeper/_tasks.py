@@ -1,0 +1,38 @@
+"""Names for asyncio's tasks, by which the daemon knows them."""
+from __future__ import annotations
+
+import asyncio
+import itertools
+import weakref
+from typing import Any
+
+from ._resp import bulk
+
+Task = asyncio.Task[Any]
+
+_MAX_BYTES = 200
+_numbers = itertools.count(1)
+_words: weakref.WeakKeyDictionary[Task, bytes] = weakref.WeakKeyDictionary()
+_by_name: weakref.WeakValueDictionary[str, Task] = \
+    weakref.WeakValueDictionary()
+
+
+def name_of(task: Task) -> str:
+    """No other task of the process has it, or ever had."""
+    return word_of(task).split(b"\r\n")[1][1:].decode()
+
+
+def word_of(task: Task) -> bytes:
+    """The envelope's %task, encoded."""
+    word = _words.get(task)
+    if word is None:
+        text = "".join(c if c.isprintable() else "?" for c in task.get_name())
+        name = text.encode("utf-8", "replace")[:_MAX_BYTES].decode(
+            "utf-8", "ignore") + f"/{next(_numbers)}"
+        word = _words[task] = bulk(b"%" + name.encode())
+        _by_name[name] = task
+    return word
+
+
+def task_of(name: str) -> Task | None:
+    return _by_name.get(name)

@@ -1,0 +1,140 @@
+"""The asyncio client's decoder: whatever pieces a reply comes in."""
+import random
+
+import pytest
+
+import aio  # noqa: F401  pylint: disable=unused-import
+from lockkeeper import _resp, errors
+
+TABLE = (b"%3\r\n$7\r\ncolumns\r\n*2\r\n$2\r\nid\r\n$1\r\nv\r\n"
+         b"$5\r\ntypes\r\n*2\r\n$7\r\ninteger\r\n$4\r\ntext\r\n"
+         b"$4\r\nrows\r\n*3\r\n*2\r\n:1\r\n$5\r\na\r\nbc\r\n"
+         b"*2\r\n:-2\r\n_\r\n*2\r\n_\r\n*2\r\n$1\r\nx\r\n*0\r\n")
+ROWS = [[1, b"a\r\nbc"], [-2, None], [None, [b"x", []]]]
+EMPTY = (b"%3\r\n$7\r\ncolumns\r\n*0\r\n$5\r\ntypes\r\n*0\r\n$4\r\nrows\r\n"
+         b"*2\r\n*0\r\n*0\r\n")
+
+REPLIES = [
+    (b"+OK\r\n", "OK"),
+    (b":-7\r\n", -7),
+    (b"$0\r\n\r\n", b""),
+    (b"$4\r\n\r\n\r\n\r\n", b"\r\n\r\n"),
+    (b"$-1\r\n", None),
+    (b"*-1\r\n", None),
+    (b"_\r\n", None),
+    (b"#t\r\n", True),
+    (b"#f\r\n", False),
+    (b",1.5e300\r\n", 1.5e300),
+    (b"*0\r\n", []),
+    (b"%0\r\n", {}),
+    (b"*2\r\n*1\r\n:1\r\n%1\r\n$1\r\nk\r\n*0\r\n", [[1], {"k": []}]),
+    (b"%3\r\n+a\r\n:1\r\n+b\r\n:2\r\n+c\r\n:3\r\n", {"a": 1, "b": 2, "c": 3}),
+    (b"-PG 22012 no\r\n", _resp.ErrorReply("PG 22012 no")),
+    (b"!13\r\nPG 22012 a\r\nb\r\n", _resp.ErrorReply("PG 22012 a\r\nb")),
+]
+
+
+def decode(data, pieces):
+    decoder = _resp.Decoder()
+    done, at = [], 0
+    for size in pieces:
+        done += decoder.feed(data[at:at + size])
+        at += size
+    done += decoder.feed(data[at:])
+    assert decoder.n_bytes == len(data)
+    return done
+
+
+@pytest.mark.parametrize("data, value", REPLIES)
+def test_every_kind_is_read_however_it_is_cut(data, value):
+    for cut in range(len(data) + 1):
+        assert decode(data + b":5\r\n", [cut]) == [(None, value), (None, 5)]
+
+
+def test_a_reply_with_a_tag_has_it():
+    data = b">3\r\n+reply\r\n$2\r\n17\r\n*1\r\n:1\r\n+OK\r\n"
+    for cut in range(len(data) + 1):
+        assert decode(data, [cut]) == [(b"17", [1]), (None, "OK")]
+
+
+def test_a_push_is_no_reply():
+    data = b">2\r\n$7\r\nclosing\r\n%0\r\n>3\r\n+message\r\n$1\r\nc\r\n+x\r\n"
+    for cut in range(len(data) + 1):
+        assert decode(data, [cut]) == [
+            (None, _resp.Push("closing", [{}])),
+            (None, _resp.Push("message", [b"c", "x"]))]
+
+
+def test_a_table_is_read_however_it_is_cut():
+    for cut in range(len(TABLE) + 1):
+        [(_, table), (_, nested)] = decode(
+            TABLE + b"*1\r\n*1\r\n" + TABLE, [cut])
+        assert table.rows == ROWS == nested[0][0].rows
+        assert table.shape.columns == ("id", "v")
+        assert table.shape.types == ("integer", "text")
+        assert table.shape is nested[0][0].shape
+
+
+def test_a_table_without_columns_has_rows():
+    for cut in range(len(EMPTY) + 1):
+        [(_, table)] = decode(EMPTY, [cut])
+        assert table.rows == [[], []]
+
+
+def test_a_table_without_rows_ends():
+    data = TABLE[:TABLE.index(b"*3\r\n")] + b"*0\r\n"
+    for cut in range(len(data) + 1):
+        assert decode(data + b":1\r\n", [cut])[0][1].rows == []
+
+
+def test_many_replies_in_any_pieces():
+    rng = random.Random(7)
+    data = [data for data, _ in REPLIES]
+    values = [value for _, value in REPLIES]
+    for _ in range(200):
+        pieces = [rng.randrange(1, 40) for _ in range(rng.randrange(40))]
+        done = decode(b"".join(data), pieces)
+        assert [value for _, value in done] == values
+
+
+def test_a_long_string_is_not_copied_for_each_piece():
+    """64 MiB in pieces of 4 KiB: who starts again each time copies 500 GB."""
+    n, piece = 64 << 20, b"x" * 4096
+    decoder = _resp.Decoder()
+    assert decoder.feed(b"$%d\r\n" % n) == []
+    for _ in range(n // 4096):
+        assert decoder.feed(piece) == []
+    [(_, value)] = decoder.feed(b"\r\n")
+    assert len(value) == n
+
+
+def test_a_long_table_is_not_read_again_for_each_piece():
+    head = TABLE[:TABLE.index(b"*3\r\n")]
+    row = b"*2\r\n:1\r\n*1\r\n$1\r\nx\r\n"
+    n = 30000
+    data = head + b"*%d\r\n" % n + row * n
+    [(_, table)] = decode(data, [50] * (len(data) // 50))
+    assert len(table.rows) == n and table.rows[-1] == [1, [b"x"]]
+
+
+@pytest.mark.parametrize("data", [
+    b"?\r\n", b"\r\n", b"$3\r\nabcdef\r\n", b":x\r\n"])
+def test_what_is_no_reply_is_an_error(data):
+    with pytest.raises((errors.ProtocolError, ValueError, IndexError)):
+        _resp.Decoder().feed(data)
+
+
+def test_a_request_is_an_array_of_strings():
+    assert _resp.request([b"SQL", b"", None, b"a\r\n"]) == \
+        b"*4\r\n$3\r\nSQL\r\n$0\r\n\r\n$-1\r\n$3\r\na\r\n\r\n"
+
+
+def test_an_errors_fields_follow_its_line():
+    error = errors.from_reply(
+        "PG 23505 twice\nretry: no\ndetail: Key: x\nposition: 7\n"
+        "later: unknown")
+    assert type(error) is errors.UniqueViolationError
+    assert error.position == 7
+    assert error.detail == "Key: x"
+    assert not hasattr(error, "later")
+    assert str(error) == "twice"
