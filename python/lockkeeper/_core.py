@@ -81,8 +81,7 @@ class Core:
                        orphan: Callable[[Any], None] | None = None) -> Any:
         """The reply as it comes.  A task that is cancelled meanwhile leaves at
         once, and the request is ended."""
-        if not connection.is_ready \
-                or connection.loop is not asyncio.get_running_loop():
+        if not connection.is_ready:
             await connection.wait_ready()
         tag, future = connection.submit(n + request.n, head + request.data,
                                         may_commit, orphan)
@@ -96,8 +95,13 @@ class Core:
             raise
 
     async def autocommit(self, request: Request[T], envelope: Envelope) -> T:
-        task = word_of(task_now())
         connection = self.bulk() if envelope.is_bulk else self.connection
+        loop = asyncio.get_running_loop()
+        if loop is not connection.loop:
+            await connection.wait_ready()
+        now = asyncio.current_task(loop)
+        assert now is not None
+        task = word_of(now)
         value = await self.exchange(
             connection, envelope.n + 1, envelope.data + task, request,
             request.may_commit)

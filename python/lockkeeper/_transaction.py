@@ -204,6 +204,8 @@ class Transaction(Executor):
         from ._core import task_now
         task = task_now()
         connection = self._connection
+        if connection.loop is not task.get_loop():
+            await connection.wait_ready()
         words: list[bytes | None] = []
         if self._database is not None:
             words.append(b"/" + self._database.encode())

@@ -207,6 +207,8 @@ class Unit:
             return
         core, connection = self._core, self._core.connection
         task = word_of(task_now())
+        if connection.loop is not task_now().get_loop():
+            await connection.wait_ready()
         place = b"" if self._database is None else \
             _resp.bulk(b"/" + self._database.encode())
         if not connection.is_ready:
