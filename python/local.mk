@@ -4,13 +4,17 @@ lkpythondir = $(pythondir)/lockkeeper
 
 python_modules =				\
 	python/lockkeeper/__init__.py		\
+	python/lockkeeper/__main__.py		\
 	python/lockkeeper/_client.py		\
+	python/lockkeeper/_columns.py		\
 	python/lockkeeper/_connection.py	\
 	python/lockkeeper/_core.py		\
 	python/lockkeeper/_cursor.py		\
 	python/lockkeeper/_decode.py		\
 	python/lockkeeper/_encode.py		\
 	python/lockkeeper/_executor.py		\
+	python/lockkeeper/_query.py		\
+	python/lockkeeper/_reflect.py		\
 	python/lockkeeper/_resp.py		\
 	python/lockkeeper/_rows.py		\
 	python/lockkeeper/_subscribe.py		\
@@ -21,6 +25,7 @@ python_modules =				\
 	python/lockkeeper/_words.py		\
 	python/lockkeeper/errors.py		\
 	python/lockkeeper/expr.py		\
+	python/lockkeeper/models.py		\
 	python/lockkeeper/types.py
 
 if HAVE_PYTHONDIR

@@ -16,7 +16,7 @@ from .errors import (
     ConnectionLostError, DataError, DeadlockError, DeniedError, Error,
     ExclusionViolationError, ForeignKeyViolationError, IntegrityError,
     LockTimeoutError, NoColumnError, NoModelError, NotFound,
-    NotNullViolationError, NoTransactionError, OutcomeUnknownError,
+    NotLoaded, NotNullViolationError, NoTransactionError, OutcomeUnknownError,
     OverloadError, PoolTimeoutError, PostgresError, ProtocolError,
     ProtocolVersionError, RequestSyntaxError, RestrictViolationError,
     SerializationError, TimeoutError, TransactionAbortedError,
@@ -25,6 +25,9 @@ from .errors import (
 from .expr import col, default, everything, related
 from .types import Interval, Json, Multirange, Range
 
+# What decodes replies.
+implementation = "python"
+
 __all__ = [
     "Autocommit", "CanceledError", "CheckViolationError", "ClosedError",
     "ClosingError", "ConnectionLostError", "Cursor", "DataError",
@@ -32,7 +35,7 @@ __all__ = [
     "Executor", "ForeignKeyViolationError", "IntegrityError", "Interval",
     "Json", "LockTimeoutError", "Lockkeeper", "Message", "Multirange",
     "NoColumnError", "NoModelError", "NoTransactionError", "NotFound",
-    "NotNullViolationError", "OutcomeUnknownError", "OverloadError",
+    "NotLoaded", "NotNullViolationError", "OutcomeUnknownError", "OverloadError",
     "PoolTimeoutError", "PostgresError", "ProtocolError",
     "ProtocolVersionError", "Range", "Record", "RequestSyntaxError",
     "RestrictViolationError", "Row", "SerializationError", "Subscription",
@@ -40,5 +43,5 @@ __all__ = [
     "TransactionEnded", "TransactionExpiredError", "TransactionNotInherited",
     "UniqueViolationError", "Unit", "UnitAbortedError", "UnmetError",
     "UsageError", "__version__", "col", "connect", "default", "errors",
-    "everything", "related",
+    "everything", "implementation", "related",
 ]

@@ -17,6 +17,8 @@ from ._transaction import Transaction
 from ._unit import Unit
 from ._words import Request
 from .errors import UsageError
+from .models import Model
+from ._reflect import Reflected, reflect
 
 T = TypeVar("T")
 
@@ -113,18 +115,24 @@ class Lockkeeper(Executor):
             raise UsageError("no channel to subscribe to")
         return Subscription(self._hub, channels)
 
+    def bind(self, *models: type[Model]) -> None:
+        """Have these classes, and those derived from them, ask this client."""
+        for model in models:
+            model.bind(self)
+
+    async def reflect(self) -> Reflected:
+        """Classes for all models of the database."""
+        return await reflect(self)
+
     async def wait_for(self, awaitable: Awaitable[T], timeout: float | None
                        ) -> T:
         """asyncio.wait_for(), but in this task, and so in its transaction."""
         async with asyncio.timeout(timeout):
             return await awaitable
 
-    def close(self) -> None:
-        self._core.close()
-
-    async def aclose(self) -> None:
+    async def close(self) -> None:
         """What is open ends: transactions are rolled back."""
-        self.close()
+        self._core.close()
         await asyncio.sleep(0)		# so that the transport is gone
 
     async def __aenter__(self) -> Lockkeeper:
@@ -133,7 +141,7 @@ class Lockkeeper(Executor):
     async def __aexit__(self, kind: type[BaseException] | None,
                         error: BaseException | None,
                         traceback: TracebackType | None) -> None:
-        await self.aclose()
+        await self.close()
 
 
 class Connecting(Awaitable[Lockkeeper]):
@@ -165,7 +173,7 @@ class Connecting(Awaitable[Lockkeeper]):
                         error: BaseException | None,
                         traceback: TracebackType | None) -> None:
         if self._client is not None:
-            await self._client.aclose()
+            await self._client.close()
 
 
 def connect(path: str | None = None, *, database: str | None = None,

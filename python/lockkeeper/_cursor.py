@@ -6,7 +6,7 @@ reply stays under a size behind which other coroutines' replies do not wait.
 from __future__ import annotations
 
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from . import _words, errors
 from ._executor import Envelope
@@ -61,9 +61,8 @@ class Cursor:
             tx.use_database(self._envelope.database)
             tx.use_connection(self._core.bulk())
             await tx._start()
-        opened = Request([b"OPEN"], _words.as_it_is)
-        opened.n += self._request.n
-        opened.data += self._request.data
+        opened: Request[Any] = self._request.behind(b"OPEN")
+        opened.take, opened.model = _words.as_it_is, None	# its number
         self._number = await tx.ask(opened, self._envelope)
         return tx
 

@@ -377,6 +377,7 @@ class Codecs:
         types = {column["name"]: _bare(column["type"])
                  for column in self._models[model]["columns"]}
         shape = Shape(columns, [types.get(name, "rowset") for name in columns])
+        shape.model = model
         decoders: list[tuple[int, Decoder]] = []
         for i, (name, type_name) in enumerate(zip(columns, shape.types)):
             if type_name == "rowset":

@@ -21,12 +21,13 @@ class ErrorReply(NamedTuple):
 
 class Shape:
     """Columns and types that rows have in common."""
-    __slots__ = ("columns", "types", "index", "plans")
+    __slots__ = ("columns", "types", "index", "plans", "model")
 
     def __init__(self, columns: Sequence[str], types: Sequence[str]) -> None:
         self.columns = tuple(columns)
         self.types = tuple(types)
         self.index = {name: i for i, name in enumerate(columns)}
+        self.model = ""			# whose rows; "": it is not known
         # How cells become values, by who asks: see _types.Codecs.
         self.plans: dict[object, Any] = {}
 

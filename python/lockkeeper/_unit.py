@@ -102,8 +102,7 @@ class Unit:
         finally:
             _encoding = before
         if must:
-            request.n += 1
-            request.data = _resp.bulk(b"MUST") + request.data
+            request = request.behind(b"MUST")
         result: Result[Any] = Result(self, len(self._queue) + 1)
         self._queue.append((request, result))
         return result

@@ -5,6 +5,7 @@ what the caller gets.
 """
 from __future__ import annotations
 
+import copy
 from typing import Any, Callable, Generic, Iterable, Mapping, Sequence, \
     TypeVar
 
@@ -40,14 +41,21 @@ class Request(Generic[T]):
         verb = words[0]
         assert verb is not None
         self.verb = verb.decode().upper()
-        self.n = len(words)
-        self.data = _resp.bulks(words)
         self.take = take
         self.model = model
         self.relation = relation
-        if model is not None:
-            self.n += 1
-            self.data = b"$5\r\n=maps\r\n" + self.data
+        form = [b"=maps"] if model is not None else []
+        self.n = len(form) + len(words)
+        self.data = _resp.bulks(form) + _resp.bulks(words)
+
+    def behind(self, word: bytes) -> Request[T]:
+        """The same with a word before its verb, which is one itself."""
+        made = copy.copy(self)
+        form = _resp.bulks([b"=maps"]) if self.model is not None else b""
+        made.verb = word.decode()
+        made.n = self.n + 1
+        made.data = form + _resp.bulk(word) + self.data[len(form):]
+        return made
 
     @property
     def may_commit(self) -> bool:

@@ -185,6 +185,10 @@ class ClosedError(UsageError):
     """The client was closed."""
 
 
+class NotLoaded(UsageError):
+    """Related rows that have not been asked for."""
+
+
 class TransactionEnded(UsageError):
     """The transaction that the call would be part of has ended."""
 

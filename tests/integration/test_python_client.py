@@ -373,7 +373,7 @@ def test_a_closed_client_says_so(daemon):
     async def program(lk):
         pending = asyncio.create_task(lk.fetch("SELECT pg_sleep(60)"))
         await asyncio.sleep(0)
-        lk.close()
+        await lk.close()
         with pytest.raises(lockkeeper.OutcomeUnknownError):
             await pending
         with pytest.raises(lockkeeper.ClosedError):
