@@ -5,6 +5,7 @@ lkpythondir = $(pythondir)/lockkeeper
 python_modules =				\
 	python/lockkeeper/__init__.py		\
 	python/lockkeeper/__main__.py		\
+	python/lockkeeper/_awaits.py		\
 	python/lockkeeper/_client.py		\
 	python/lockkeeper/_columns.py		\
 	python/lockkeeper/_connection.py	\

@@ -5,7 +5,7 @@ import asyncio
 import os
 import sys
 from types import TracebackType
-from typing import Any, Awaitable, Generator, TypeVar
+from typing import Any, Awaitable, Callable, Generator, TypeVar
 
 from . import _transaction
 from ._core import Core
@@ -114,6 +114,16 @@ class Lockkeeper(Executor):
         if not channels:
             raise UsageError("no channel to subscribe to")
         return Subscription(self._hub, channels)
+
+    def on(self, kind: str, function: Callable[[dict[str, Any]], None]
+           ) -> None:
+        """Have it called with what the daemon says unasked: lockwait,
+        blocking, deadlock, txexpired, missed or closing, see PUSHES in
+        lockkeeper-protocol(7).  It is called in the loop and must not wait."""
+        if kind not in ("lockwait", "blocking", "deadlock", "txexpired",
+                        "missed", "closing"):
+            raise UsageError(f"the daemon never says {kind}")
+        self._core.push_hooks.setdefault(kind, []).append(function)
 
     def bind(self, *models: type[Model]) -> None:
         """Have these classes, and those derived from them, ask this client."""

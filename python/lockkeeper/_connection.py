@@ -61,7 +61,7 @@ class Connection:
     def __init__(self, path: str, hello: Sequence[bytes],
                  connect_timeout_s: float,
                  on_push: Callable[[str, list[Any]], None],
-                 on_up: Callable[[], None]) -> None:
+                 on_up: Callable[[], object]) -> None:
         self.path = path
         self.loop = asyncio.get_running_loop()
         # Grows when the connection ends: what was begun before is gone.

@@ -5,14 +5,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Any, Awaitable, Callable, Sequence, TypeVar
+import weakref
+from typing import TYPE_CHECKING, Any, Awaitable, Callable, TypeVar
 
-from . import _decode, _resp, _words, errors
+from . import _awaits, _decode, _resp, _words
 from ._connection import Connection
 from ._executor import PLAIN, Envelope
-from ._rows import Row
 from ._tasks import Task, word_of
 from ._words import Request
+
+if TYPE_CHECKING:
+    from ._transaction import Transaction
 
 T = TypeVar("T")
 Raw = Callable[[Request[Any]], Awaitable[Any]]
@@ -37,8 +40,13 @@ class Core:
         self._bulk: Connection | None = None
         self._codecs: dict[str | None, _decode.Codecs] = {}
         self._models: dict[tuple[str | None, str], dict[str, Any]] = {}
-        self.push_hooks: dict[str, list[Callable[..., None]]] = {}
-        self.up_hooks: list[Callable[[], None]] = []
+        self.push_hooks: dict[str, list[Callable[..., None]]] = {
+            kind: [function] for kind, function in _awaits.LOGGED.items()}
+        self.up_hooks: list[Callable[[], object]] = []
+        # Open ones, by their handles.
+        self.transactions: weakref.WeakValueDictionary[int, Transaction] = \
+            weakref.WeakValueDictionary()
+        self._awaits = _awaits.Awaits(self)
 
     def _new_connection(self, on_push: Callable[[str, list[Any]], None]
                         ) -> Connection:

@@ -223,6 +223,7 @@ class Transaction(Executor):
         self._generation = connection.generation
         self._handle = reply
         self._tx_word = _resp.bulk(b"#%d" % reply)
+        self.core.transactions[reply] = self
 
     async def _set_savepoint(self) -> None:
         root = self._root
