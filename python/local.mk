@@ -27,6 +27,7 @@ python_modules =				\
 	python/lockkeeper/errors.py		\
 	python/lockkeeper/expr.py		\
 	python/lockkeeper/models.py		\
+	python/lockkeeper/sync.py		\
 	python/lockkeeper/types.py
 
 if HAVE_PYTHONDIR

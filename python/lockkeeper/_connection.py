@@ -242,6 +242,9 @@ class Connection:
 
     def post(self, *words: bytes) -> None:
         """A request whose reply does not matter to anybody."""
+        self.post_encoded(len(words), _resp.bulks(words))
+
+    def post_encoded(self, n: int, data: bytes) -> None:
         if self._transport is None:
             return
         self._serial = serial = self._serial + 1
@@ -249,7 +252,8 @@ class Connection:
         self._pending[tag] = _IGNORED
         if not self._out:
             self.loop.call_soon(self._flush)
-        self._out.append(_resp.request((b"@" + tag, *words)))
+        self._out.append(b"*%d\r\n$%d\r\n@%b\r\n%b"
+                         % (n + 1, len(tag) + 1, tag, data))
 
     def abandon(self, tag: bytes, future: asyncio.Future[Any]) -> None:
         """The task that waited does so no longer."""

@@ -6,12 +6,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import weakref
-from typing import TYPE_CHECKING, Any, Awaitable, Callable, TypeVar
+from typing import TYPE_CHECKING, Any, Awaitable, Callable, Sequence, TypeVar
 
 from . import _awaits, _decode, _resp, _words
 from ._connection import Connection
 from ._executor import PLAIN, Envelope
-from ._tasks import Task, word_of
+from ._tasks import task_now, word_of
 from ._words import Request
 
 if TYPE_CHECKING:
@@ -21,12 +21,6 @@ T = TypeVar("T")
 Raw = Callable[[Request[Any]], Awaitable[Any]]
 
 log = logging.getLogger("lockkeeper")
-
-
-def task_now() -> Task:
-    task = asyncio.current_task()
-    assert task is not None		# who else could await
-    return task
 
 
 class Core:
@@ -102,25 +96,54 @@ class Core:
                 orphan(future.result())		# it came just before
             raise
 
-    async def autocommit(self, request: Request[T], envelope: Envelope) -> T:
-        connection = self.bulk() if envelope.is_bulk else self.connection
+    async def exchange_all(self, connection: Connection, head: bytes, n: int,
+                           requests: Sequence[Request[Any]]
+                           ) -> tuple[list[Any], Any]:
+        """Sent in one go: the replies of all but the last, None for those that
+        have not come, and that of the last, which may commit."""
+        if not connection.is_ready:
+            await connection.wait_ready()
+        first = [connection.submit(n + request.n, head + request.data,
+                                   False)[1] for request in requests[:-1]]
+        try:
+            last = await self.exchange(connection, n, head, requests[-1], True)
+            return [future.result() if future.done() else None
+                    for future in first], last
+        finally:
+            for future in first:	# that nobody waits for any more
+                if not future.cancel() and not future.cancelled():
+                    future.exception()
+
+    # -- who asks
+
+    def caller(self) -> object:
+        """To whom a transaction belongs."""
+        return task_now()
+
+    async def place(self, connection: Connection) -> tuple[int, bytes]:
+        """The number of words before a request of the caller's, and they; and
+        the connection is one that it can use."""
         loop = asyncio.get_running_loop()
         if loop is not connection.loop:
             await connection.wait_ready()
-        now = asyncio.current_task(loop)
-        assert now is not None
-        task = word_of(now)
+        task = asyncio.current_task(loop)
+        assert task is not None
+        return 1, word_of(task)
+
+    async def autocommit(self, request: Request[T], envelope: Envelope) -> T:
+        connection = self.bulk() if envelope.is_bulk else self.connection
+        n, head = await self.place(connection)
         value = await self.exchange(
-            connection, envelope.n + 1, envelope.data + task, request,
+            connection, envelope.n + n, envelope.data + head, request,
             request.may_commit)
         if type(value) is _resp.ErrorReply:
             raise value.exception()
         database = envelope.database or self.database
 
         def again(other: Request[Any]) -> Awaitable[Any]:
-            head = b"" if database is None else \
+            there = b"" if database is None else \
                 _resp.bulk(b"/" + database.encode())
-            return self.exchange(connection, 1 + bool(head), head + task,
+            return self.exchange(connection, n + bool(there), there + head,
                                  other, False)
 
         return await self.take(value, request, database, again)

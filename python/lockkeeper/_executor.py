@@ -127,7 +127,7 @@ class Executor(abc.ABC):
         """The row with this key, or None."""
         return await self.ask(_words.get(model, key, fields, with_, lock))
 
-    async def find(self, model: str, where: Where = None, *,
+    async def find(self, model: str, where: Where = None, /, *,
                    order_by: Sequence[Any] = (), limit: int | None = None,
                    after: Sequence[Any] | None = None,
                    offset: int | None = None,
@@ -140,7 +140,7 @@ class Executor(abc.ABC):
             _words.find(b"FIND", model, words, _words.rows,
                                          bool(with_)))
 
-    async def one(self, model: str, where: Where = None, *,
+    async def one(self, model: str, where: Where = None, /, *,
                   fields: Sequence[Any] | None = None,
                   with_: Sequence[Any] = (), lock: str | None = None,
                   **equal: Any) -> Row:
@@ -150,7 +150,7 @@ class Executor(abc.ABC):
         return await self.ask(_words.find(b"ONE", model, words, _words.row,
                                          bool(with_)))
 
-    async def first(self, model: str, where: Where = None, *,
+    async def first(self, model: str, where: Where = None, /, *,
                     order_by: Sequence[Any] = (),
                     after: Sequence[Any] | None = None,
                     offset: int | None = None,
@@ -163,14 +163,14 @@ class Executor(abc.ABC):
             _words.find(b"FIRST", model, words, _words.row_or_none,
                                          bool(with_)))
 
-    async def count(self, model: str, where: Where = None, **equal: Any
-                    ) -> int:
+    async def count(self, model: str, where: Where = None, /,
+                    **equal: Any) -> int:
         number: int = await self.ask(_words.count(
             b"COUNT", model, _words.condition_of(where, equal)))
         return number
 
-    async def exists(self, model: str, where: Where = None, **equal: Any
-                     ) -> bool:
+    async def exists(self, model: str, where: Where = None, /,
+                     **equal: Any) -> bool:
         is_there: bool = await self.ask(_words.count(
             b"EXISTS", model, _words.condition_of(where, equal)))
         return is_there
@@ -220,7 +220,7 @@ class Executor(abc.ABC):
         return await self.ask(_words.delete_all(model, where))
 
     async def load(self, model: str, key: Any, relation: str,
-                   where: Where = None, *, order_by: Sequence[Any] = (),
+                   where: Where = None, /, *, order_by: Sequence[Any] = (),
                    limit: int | None = None, offset: int | None = None,
                    fields: Sequence[Any] | None = None,
                    with_: Sequence[Any] = (), **equal: Any) -> Any:

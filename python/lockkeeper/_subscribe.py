@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import _resp, _words
-from ._tasks import word_of
+from ._tasks import task_now, word_of
 from ._words import Request
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ class Hub:
         try:
             # Also for those that others hear: theirs may not be confirmed.
             reply = await self._core.exchange(
-                self._core.connection, 1, self._task(), Request(
+                self._core.connection, 1, word_of(task_now()), Request(
                     [b"SUBSCRIBE", *(c.encode()
                                      for c in subscription.channels)],
                     _words.nothing), False)
@@ -114,11 +114,6 @@ class Hub:
         except BaseException:
             self.remove(subscription)
             raise
-
-    @staticmethod
-    def _task() -> bytes:
-        from ._core import task_now
-        return word_of(task_now())
 
     def remove(self, subscription: Subscription) -> None:
         for channel in subscription.channels:

@@ -17,6 +17,12 @@ _by_name: weakref.WeakValueDictionary[str, Task] = \
     weakref.WeakValueDictionary()
 
 
+def task_now() -> Task:
+    task = asyncio.current_task()
+    assert task is not None		# who else could await
+    return task
+
+
 def name_of(task: Task) -> str:
     """No other task of the process has it, or ever had."""
     return word_of(task).split(b"\r\n")[1][1:].decode()

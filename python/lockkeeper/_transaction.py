@@ -17,7 +17,7 @@ from . import _resp, _words, errors
 from ._connection import Connection
 from ._executor import PLAIN, Envelope, Executor
 from ._rows import Row
-from ._tasks import Task, word_of
+from ._tasks import task_now, word_of
 from ._words import Request
 
 if TYPE_CHECKING:
@@ -80,7 +80,8 @@ class Transaction(Executor):
         # The root's:
         self._connection: Connection = core.connection
         self._generation = 0
-        self._owner: Task | None = None
+        self._owner: object = None
+        self._owner_words: tuple[int, bytes] = 0, b""
         self._handle = 0
         self._tx_word = b""
         self._n_savepoints = 0
@@ -121,8 +122,7 @@ class Transaction(Executor):
     # -- who is in it
 
     def _is_owner(self) -> bool:
-        from ._core import task_now
-        return self._root._owner is task_now()
+        return self._root._owner is self.core.caller()
 
     def check_caller(self) -> None:
         """Of a call through the client, which must not escape."""
@@ -130,7 +130,7 @@ class Transaction(Executor):
             owner = self._root._owner
             raise errors.TransactionNotInherited(
                 "the task was created inside a transaction of "
-                f"{'another task' if owner is None else owner.get_name()}, "
+                f"{getattr(owner, 'get_name', lambda: 'another')()}, "
                 "which it does not own: call tx's own methods to be in it, "
                 "those of lk.autocommit() to be outside")
         self._check_open()
@@ -150,12 +150,14 @@ class Transaction(Executor):
     def _head(self) -> tuple[int, bytes]:
         """%task, where that is the owner, and #tx.  For another task's call
         the daemon takes the owner, who waits for it."""
-        from ._core import task_now
         root = self._root
-        task = task_now()
-        if task is root._owner or root._force_rollback:
-            return 2, word_of(task) + root._tx_word
-        return 1, root._tx_word
+        if root._force_rollback:
+            n, words = 1, word_of(task_now())
+        elif self._is_owner():
+            n, words = root._owner_words
+        else:
+            n, words = 0, b""
+        return n + 1, words + root._tx_word
 
     def raw(self, request: Request[Any], envelope: Envelope = PLAIN,
             may_commit: bool = False) -> Awaitable[Any]:
@@ -201,11 +203,8 @@ class Transaction(Executor):
         return words
 
     async def _begin(self) -> None:
-        from ._core import task_now
-        task = task_now()
         connection = self._connection
-        if connection.loop is not task.get_loop():
-            await connection.wait_ready()
+        n, head = await self.core.place(connection)
         words: list[bytes | None] = []
         if self._database is not None:
             words.append(b"/" + self._database.encode())
@@ -215,11 +214,11 @@ class Transaction(Executor):
                 connection.post(b"#%d" % handle, b"ROLLBACK")
 
         reply = await self.core.exchange(
-            connection, len(words) + 1, word_of(task) + _resp.bulks(words),
+            connection, len(words) + n, head + _resp.bulks(words),
             Request(self._begin_words(), _words.as_it_is), False, orphan)
         if isinstance(reply, _resp.ErrorReply):
             raise reply.exception()
-        self._owner = task
+        self._owner, self._owner_words = self.core.caller(), (n, head)
         self._generation = connection.generation
         self._handle = reply
         self._tx_word = _resp.bulk(b"#%d" % reply)

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Awaitable, Generic, Iterable, Mapping, \
 from . import _encode, _resp, _words, errors
 from ._executor import Where
 from ._rows import Row
-from ._tasks import name_of, word_of
 from ._words import Request
 from .expr import Condition, Everything
 
@@ -198,42 +197,32 @@ class Unit:
 
     async def run(self) -> None:
         """Carry it out now: for who has no block."""
-        from ._core import task_now
         if self._has_ended:
             raise errors.UsageError("the unit has been carried out")
         self._has_ended = True
         if not self._queue:
             return
         core, connection = self._core, self._core.connection
-        task = word_of(task_now())
-        if connection.loop is not task_now().get_loop():
-            await connection.wait_ready()
-        place = b"" if self._database is None else \
-            _resp.bulk(b"/" + self._database.encode())
-        if not connection.is_ready:
-            await connection.wait_ready()
-        # All in one turn of the loop: nothing comes between.
-        kept = [connection.submit(1 + bool(place) + self._begin.n,
-                                  place + task + self._begin.data, False)[1]]
-        kept += [connection.submit(1 + request.n, task + request.data,
-                                   False)[1]
-                 for request, _ in self._queue]
+        n, task = await core.place(connection)
+        if self._database is not None:	# where all of it goes: before MULTI
+            self._begin.n += 1
+            self._begin.data = _resp.bulk(b"/" + self._database.encode()) \
+                + self._begin.data
         try:
-            reply = await core.exchange(
-                connection, 1, task, Request([b"EXEC"], _words.nothing), True)
+            kept, reply = await core.exchange_all(connection, task, n, [
+                self._begin, *(request for request, _ in self._queue),
+                Request([b"EXEC"], _words.nothing)])
         except BaseException:
             # An EXEC that was ended before its turn leaves the queue open.
-            connection.post(b"%" + name_of(task_now()).encode(), b"DISCARD")
+            connection.post_encoded(n + 1, task + _resp.bulk(b"DISCARD"))
             raise
-        finally:
-            for future in kept:		# that nobody waits for
-                if not future.cancel() and not future.cancelled():
-                    future.exception()
         if type(reply) is _resp.ErrorReply:
             raise self._failure(reply, kept)
 
         def again(other: Request[Any]) -> Awaitable[Any]:
-            return core.exchange(connection, 1 + bool(place), place + task,
+            there = b"" if self._database is None else \
+                _resp.bulk(b"/" + self._database.encode())
+            return core.exchange(connection, n + bool(there), there + task,
                                  other, False)
 
         for value, (request, result) in zip(reply, self._queue):
@@ -246,10 +235,9 @@ class Unit:
         error = reply.exception()
         if not isinstance(error, errors.UnitAbortedError):
             return error
-        for i, future in enumerate(kept):
-            if future.done() and not future.exception() \
-                    and type(future.result()) is _resp.ErrorReply:
-                refused: errors.Error = future.result().exception()
+        for i, told in enumerate(kept):
+            if type(told) is _resp.ErrorReply:
+                refused: errors.Error = told.exception()
                 refused.index = i or None
                 return refused
         return error

@@ -162,6 +162,9 @@ def test_a_cancelled_unit_leaves_nothing(db, daemon):
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
+            # Else it may be done before it is ended.
+            await aio.eventually(lambda: asyncio.to_thread(
+                lambda: not db.n_waiting()), "it waits no more")
         await becomes_clean(lk)
         assert (await lk.get("r", 2)).v == 0
 
