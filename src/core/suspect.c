@@ -128,7 +128,9 @@ lk_suspect_root(struct lk_buf *out, const struct lk_server *server,
 	worker = lk_worker_by_pid(server, root->pid);
 	if (worker == NULL)
 		return put_backend(out, server, root, viewer);
-	return worker->tx != NULL && worker->tx->seq <= server->last->seq &&
+	/* Who waits in a lane may do so before anybody has looked. */
+	return worker->tx != NULL && server->last != NULL &&
+	    worker->tx->seq <= server->last->seq &&
 	    put_tx(out, worker->tx, waiter, viewer);
 }
 

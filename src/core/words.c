@@ -316,7 +316,8 @@ lk_words_blockers(struct lk_buf *out, const struct lk_server *server,
 	}
 
 	if (wait->n_blockers == 0)
-		lk_buf_puts(out, "its holder was gone when it was looked for");
+		lk_buf_puts(out, wait->pid == 0 ? "behind one that has no slot "
+		    "yet" : "its holder was gone when it was looked for");
 	for (i = 0; i < wait->n_blockers && i < MAX_NAMED; i++) {
 		lk_buf_puts(out, i > 0 ? "; " :
 		    wait->blockers[0].is_soft ? "behind " : "held by ");

@@ -250,6 +250,50 @@ who_waits_and_for_whom_is_to_be_seen(void **state)
 	lk_buf_truncate(&eve.got, 0);
 }
 
+/* Nobody has looked at pg_locks yet. */
+static void
+a_transactions_waiters_are_to_be_seen_before_any_look(void **state)
+{
+	char tx[32];
+
+	(void)state;
+	begin(&ann, "%a", NULL, tx);
+	LOCK(&ann, tx, "7");
+	UPDATE(&bob, "b", "7");
+	assert_int_equal(world.n_looks, 0);
+	SAY(&eve, "SHOW", "waits");
+	assert_non_null(strstr(lk_buf_cstr(&eve.got), "held by #"));
+	lk_buf_truncate(&eve.got, 0);
+	SAY(&eve, "SHOW", "lanes");
+	assert_non_null(strstr(lk_buf_cstr(&eve.got), "of task a"));
+	lk_buf_truncate(&eve.got, 0);
+}
+
+static int
+begin_without_sessions(void **state)
+{
+	(void)state;
+	begin_lanes(0, 1);
+	return 0;
+}
+
+static void
+who_waits_for_the_first_session_is_to_be_seen(void **state)
+{
+	(void)state;
+	UPDATE(&ann, "a", "7");
+	UPDATE(&bob, "b", "7");
+	SAY(&eve, "SHOW", "waits");
+	assert_non_null(strstr(lk_buf_cstr(&eve.got),
+	    "behind one that has no slot yet"));
+	lk_buf_truncate(&eve.got, 0);
+	SAY(&eve, "SHOW", "lanes");
+	assert_non_null(strstr(lk_buf_cstr(&eve.got), "client 1"));
+	lk_buf_truncate(&eve.got, 0);
+	come_up(0);
+	assert_int_equal(world.workers[0].job->n_items, 3);
+}
+
 /* ---- what a transaction has ---- */
 
 static void
@@ -865,6 +909,10 @@ main(void)
 		    a_turn_keeps_until_there_is_a_slot, begin_with_one_slot,
 		    end_each),
 		TEST(who_waits_and_for_whom_is_to_be_seen),
+		TEST(a_transactions_waiters_are_to_be_seen_before_any_look),
+		cmocka_unit_test_setup_teardown(
+		    who_waits_for_the_first_session_is_to_be_seen,
+		    begin_without_sessions, end_each),
 		TEST(a_row_is_a_transactions_until_that_ends),
 		TEST(its_own_row_is_free_to_it),
 		TEST(a_savepoint_gives_back_what_was_locked_since),
