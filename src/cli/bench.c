@@ -24,7 +24,7 @@ struct bench {
 	unsigned	 n_rows;
 	bool		 is_json;
 
-	struct lk_client *client;
+	struct lk_conn	*conn;
 	struct lk_bench_scene scene;
 	struct lk_bench_result result;
 	int64_t		 total_before;	/* of all balances */
@@ -168,42 +168,30 @@ take_arguments(struct bench *bench, int argc, char **argv)
 
 /* ---- the table ---- */
 
-/* 0 and the reply, if it is no error; else -1, and said why. */
-static int
+/* The reply, if it is no error; else NULL, and said why. */
+static struct lk_reply *
 call(struct bench *bench, const char *verb, const char *first,
-    const char *second, struct lk_value *reply_out)
+    const char *second)
 {
 	const char *words[] = { verb, first, second };
-	char *database = NULL;
-	struct lk_arg args[4];
-	struct lk_error error;
-	size_t n = 0, i;
-	int rc;
+	struct lk_envelope envelope = LK_ENVELOPE_INIT;
+	struct lk_reply *reply;
 
-	if (bench->load.database != NULL) {
-		database = lk_cli_format("/%s", bench->load.database);
-		args[n++] = (struct lk_arg){ database, strlen(database) };
-	}
-	for (i = 0; i < 3 && words[i] != NULL; i++)
-		args[n++] = (struct lk_arg){ words[i], strlen(words[i]) };
-	lk_error_init(&error);
-	rc = lk_client_call_wait(bench->client, args, n, reply_out, &error);
-	if (rc < 0) {
-		lk_cli_say("%s", error.message);
-	} else if (reply_out->type == LK_VALUE_ERROR) {
-		lk_cli_say("%s", reply_out->text);
-		lk_value_fini(reply_out);
-		rc = -1;
-	}
-	lk_error_fini(&error);
-	free(database);
-	return rc < 0 ? -1 : 0;
+	envelope.database = bench->load.database;
+	reply = lk_call(bench->conn, &envelope, second != NULL ? 3 : 2, words,
+	    NULL);
+	if (!lk_reply_is_error(reply))
+		return reply;
+	lk_cli_say("%s %s %s", lk_reply_kind_word(reply),
+	    lk_reply_sqlstate(reply), lk_reply_text(reply, NULL));
+	lk_reply_free(&reply);
+	return NULL;
 }
 
 static int __attribute__((format(printf, 2, 3)))
 do_sql(struct bench *bench, const char *fmt, ...)
 {
-	struct lk_value reply;
+	struct lk_reply *reply;
 	char *text;
 	va_list ap;
 	int rc;
@@ -212,9 +200,9 @@ do_sql(struct bench *bench, const char *fmt, ...)
 	rc = vasprintf(&text, fmt, ap);
 	va_end(ap);
 	lk_assert(rc >= 0);
-	rc = call(bench, "SQL", text, NULL, &reply);
-	if (rc == 0)
-		lk_value_fini(&reply);
+	reply = call(bench, "SQL", text, NULL);
+	rc = reply == NULL ? -1 : 0;
+	lk_reply_free(&reply);
 	free(text);
 	return rc;
 }
@@ -237,17 +225,14 @@ read_total(struct bench *bench, int64_t *total_out)
 {
 	char *text = lk_cli_format("SELECT coalesce(sum(balance), 0)::int8"
 	    " AS total FROM %s", bench->scene.table);
-	const struct lk_value *total;
-	struct lk_value reply;
-	int rc = call(bench, "SQL", text, NULL, &reply);
+	struct lk_reply *reply = call(bench, "SQL", text, NULL);
 
 	free(text);
-	if (rc < 0)
+	if (reply == NULL)
 		return -1;
-	total = reply.n_items == 1 ?
-	    lk_client_map_get(&reply.items[0], "total") : NULL;
-	*total_out = total != NULL ? total->integer : 0;
-	lk_value_fini(&reply);
+	*total_out = lk_reply_int(lk_reply_get(lk_reply_at(reply, 0),
+	    "total"));
+	lk_reply_free(&reply);
 	return 0;
 }
 
@@ -255,11 +240,11 @@ read_total(struct bench *bench, int64_t *total_out)
 static int
 get_first(struct bench *bench)
 {
-	struct lk_value reply;
+	struct lk_reply *reply = call(bench, "GET", bench->scene.table, "0");
 
-	if (call(bench, "GET", bench->scene.table, "0", &reply) < 0)
+	if (reply == NULL)
 		return -1;
-	lk_value_fini(&reply);
+	lk_reply_free(&reply);
 	return 0;
 }
 
@@ -407,9 +392,9 @@ run(int argc, char **argv)
 	socket_path = bench->session.socket != NULL ?
 	    lk_xstrdup(bench->session.socket) : lk_session_default_socket();
 	bench->load.socket = socket_path;
-	bench->client = lk_session_open(&bench->session, NULL);
-	rc = bench->client == NULL ? -1 : run_bench(bench);
-	lk_client_free(&bench->client);
+	bench->conn = lk_session_open(&bench->session);
+	rc = bench->conn == NULL ? -1 : run_bench(bench);
+	lk_conn_free(&bench->conn);
 	free(socket_path);
 	free(bench);
 	return rc < 0 ? LK_EXIT_FAILED : LK_EXIT_OK;

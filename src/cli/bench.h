@@ -11,7 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "client/client.h"
+#include "base/buf.h"
+#include "base/die.h"
 
 /* ---- bench_hist.c: how long things took ---- */
 
@@ -29,7 +30,16 @@ void	lk_hist_add(struct lk_hist *hist, uint64_t ns);
 /* What so many in a hundred did not exceed, in microseconds; 0 without any. */
 double	lk_hist_percentile_us(const struct lk_hist *hist, double percent);
 
-/* ---- bench_wire.c: replies, without a tree of each ---- */
+/* ---- bench_wire.c: requests and replies, without a tree of each ---- */
+
+struct lk_bench_word {
+	const char	*data;
+	size_t		 len;
+};
+
+/* Append a request to buf. */
+void	lk_bench_encode(struct lk_buf *buf, const struct lk_bench_word *words,
+	    size_t n_words);
 
 struct lk_bench_reply {
 	uint64_t	 tag;		/* a number, as all of ours are */

@@ -115,13 +115,13 @@ static void
 put_hello(struct load *load, struct link *link)
 {
 	const char *database = load->options->database;
-	struct lk_arg args[] = {
+	struct lk_bench_word args[] = {
 		{ "@0", 2 }, { "HELLO", 5 }, { "2", 1 }, { "NAME", 4 },
 		{ "lockkeeper-bench", 16 }, { "DATABASE", 8 },
 		{ database, database != NULL ? strlen(database) : 0 },
 	};
 
-	lk_client_encode(&link->out, args, database != NULL ? 7 : 5);
+	lk_bench_encode(&link->out, args, database != NULL ? 7 : 5);
 }
 
 static int

@@ -4,6 +4,36 @@
 
 #define MAX_DIGITS	18
 
+/* "*12\r\n" and the like. */
+static void
+put_head(struct lk_buf *buf, char sign, size_t n)
+{
+	char text[24], *p = text + sizeof(text);
+
+	*--p = '\n';
+	*--p = '\r';
+	do {
+		*--p = (char)('0' + n % 10);
+		n /= 10;
+	} while (n > 0);
+	*--p = sign;
+	lk_buf_append(buf, p, (size_t)(text + sizeof(text) - p));
+}
+
+void
+lk_bench_encode(struct lk_buf *buf, const struct lk_bench_word *words,
+    size_t n_words)
+{
+	size_t i;
+
+	put_head(buf, '*', n_words);
+	for (i = 0; i < n_words; i++) {
+		put_head(buf, '$', words[i].len);
+		lk_buf_append(buf, words[i].data, words[i].len);
+		lk_buf_append(buf, "\r\n", 2);
+	}
+}
+
 struct cursor {
 	const char	*at;
 	const char	*end;

@@ -12,7 +12,7 @@
 /* ---- requests ---- */
 
 struct request {
-	struct lk_arg	args[MAX_WORDS];
+	struct lk_bench_word	args[MAX_WORDS];
 	size_t		n_args;
 	char		numbers[MAX_WORDS][NUMBER_BYTES];
 };
@@ -21,7 +21,7 @@ static void
 put(struct request *request, const char *word)
 {
 	request->args[request->n_args++] =
-	    (struct lk_arg){ word, strlen(word) };
+	    (struct lk_bench_word){ word, strlen(word) };
 }
 
 static void
@@ -37,7 +37,7 @@ put_number(struct request *request, const char *sign, uint64_t number)
 	if (sign[0] != '\0')
 		*--p = sign[0];
 	request->args[request->n_args++] =
-	    (struct lk_arg){ p, (size_t)(text + NUMBER_BYTES - p) };
+	    (struct lk_bench_word){ p, (size_t)(text + NUMBER_BYTES - p) };
 }
 
 static void
@@ -60,7 +60,7 @@ begin_named(struct request *request, const struct lk_bench_task *task,
 static void
 send_request(const struct request *request, const struct lk_bench_task *task)
 {
-	lk_client_encode(task->out, request->args, request->n_args);
+	lk_bench_encode(task->out, request->args, request->n_args);
 }
 
 static unsigned

@@ -1,4 +1,5 @@
 /* `lockkeeper call` and `lockkeeper sql`: requests from the command line. */
+#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,19 +12,18 @@
 #include "cli/print.h"
 #include "cli/session.h"
 
-/* One request from standard input at most: an inline line and some room. */
-#define MAX_LINE_BYTES	(LK_REQUEST_MAX_INLINE + 16)
 #define MAX_ENVELOPE	4
 
 struct call {
 	const struct lk_command	*command;
 	struct lk_session_options session;
-	struct lk_client *client;
+	struct lk_conn	*conn;
 	char		*envelope[MAX_ENVELOPE];	/* heap; "%task" … */
 	size_t		 n_envelope;
 	size_t		 max_width;	/* of tables; 0: any */
 	bool		 is_json;
 	bool		 has_failed;	/* a reply was an error */
+	bool		 is_subscriber;	/* messages are what it waits for */
 };
 
 static const struct option options[] = {
@@ -128,21 +128,21 @@ fini_call(struct call *call)
 {
 	size_t i;
 
-	lk_client_free(&call->client);
+	lk_conn_free(&call->conn);
 	for (i = 0; i < call->n_envelope; i++)
 		free(call->envelope[i]);
 }
 
 static void
-print_reply(struct call *call, const struct lk_value *reply)
+print_reply(struct call *call, const struct lk_reply *reply)
 {
 	struct lk_buf text = LK_BUF_INIT;
 
-	if (reply->type == LK_VALUE_ERROR) {
+	if (lk_reply_is_error(reply)) {
 		call->has_failed = true;
 		fflush(stdout);
-		lk_print_human(&text, reply, 0);
-		fputs(lk_buf_cstr(&text) + strlen("(error) "), stderr);
+		lk_print_error(&text, reply);
+		fprintf(stderr, "%s\n", lk_buf_cstr(&text));
 	} else if (call->is_json) {
 		lk_print_json(&text, reply);
 		lk_buf_putc(&text, '\n');
@@ -152,97 +152,111 @@ print_reply(struct call *call, const struct lk_value *reply)
 	if (text.broken) {
 		call->has_failed = true;
 		lk_cli_say("no memory to print a reply of this size");
-	} else if (reply->type != LK_VALUE_ERROR) {
+	} else if (!lk_reply_is_error(reply)) {
 		fwrite(text.data, 1, text.len, stdout);
 		fflush(stdout);
 	}
 	lk_buf_fini(&text);
 }
 
-/* The error of a tagged request is inside its reply. */
 static bool
-is_tagged_error(const struct lk_value *reply)
+is_word(const char *word, const char *wanted)
 {
-	return reply->type == LK_VALUE_ARRAY && reply->n_items == 3 &&
-	    reply->items[0].type == LK_VALUE_SIMPLE &&
-	    strcmp(reply->items[0].text, "reply") == 0 &&
-	    reply->items[2].type == LK_VALUE_ERROR;
-}
-
-static bool
-is_word(const struct lk_arg *arg, const char *word)
-{
-	return arg->len == strlen(word) &&
-	    strncasecmp(arg->data, word, arg->len) == 0;
+	return word != NULL && strcasecmp(word, wanted) == 0;
 }
 
 /* One, but for the verbs that get one for each channel; and who is subscribed
  * is there for what comes then. */
 static size_t
-count_replies(const struct lk_arg *words, size_t n_words)
+count_replies(const char *const *words, size_t n_words)
 {
 	size_t n_tags = 0;
 
-	while (n_words > 0 && words->len > 0 &&
-	    strchr("@%#~?/=!", words->data[0]) != NULL) {
-		n_tags += words->data[0] == '@';
+	while (n_words > 0 && words[0] != NULL && words[0][0] != '\0' &&
+	    strchr("@%#~?/=!", words[0][0]) != NULL) {
+		n_tags += words[0][0] == '@';
 		words++;
 		n_words--;
 	}
-	if (n_words > 0 && is_word(words, "SUBSCRIBE"))
+	if (n_words > 0 && is_word(words[0], "SUBSCRIBE"))
 		return SIZE_MAX;
-	if (n_words > 1 && is_word(words, "UNSUBSCRIBE"))
+	if (n_words > 1 && is_word(words[0], "UNSUBSCRIBE"))
 		return n_words - 1 + n_tags;
-	return n_words > 0 && is_word(words, "UNSUBSCRIBE") ? 1 + n_tags : 1;
+	return n_words > 0 && is_word(words[0], "UNSUBSCRIBE") ? 1 + n_tags :
+	    1;
 }
 
 /* A subscriber's messages go where replies do. */
 static void
-print_message(void *ctx, const struct lk_value *push)
+take_push(void *arg, struct lk_conn *conn, const struct lk_reply *push)
 {
-	print_reply(ctx, push);
+	struct call *call = arg;
+
+	if (call->is_subscriber)
+		print_reply(call, push);
+	else
+		lk_session_print_push(NULL, conn, push);
 }
 
-/* Print and free it; whether more may follow, as none does behind an error. */
+/*
+ * Print and free it; the error of a tagged request is inside its reply.
+ * Whether more may follow, as none does behind an error.
+ */
 static bool
-take_reply(struct call *call, struct lk_value *reply)
+take_reply(struct call *call, struct lk_reply *reply)
 {
-	const struct lk_value *shown = is_tagged_error(reply) ?
-	    &reply->items[2] : reply;
-	bool is_error = shown->type == LK_VALUE_ERROR;
+	const struct lk_reply *shown = reply;
+	bool is_error;
 
+	if (lk_print_is_tagged(reply) &&
+	    lk_reply_is_error(lk_reply_at(reply, 2)))
+		shown = lk_reply_at(reply, 2);
+	is_error = lk_reply_is_error(shown);
 	print_reply(call, shown);
-	lk_value_fini(reply);
+	lk_reply_free(&reply);
 	return !is_error;
 }
 
-/* 0 when there was a reply, if only an error. */
+/* The next one; NULL, and said why, when there is no daemon any more. */
+static struct lk_reply *
+read_reply(struct call *call)
+{
+	struct lk_reply *reply = lk_read(call->conn);
+
+	if (!lk_reply_is_local(reply))
+		return reply;
+	lk_cli_say("%s", lk_reply_text(reply, NULL));
+	lk_reply_free(&reply);
+	return NULL;
+}
+
+/* 0 when there was a reply, if only an error.  lens NULL: strings. */
 static int
-make_request(struct call *call, const struct lk_arg *words, size_t n_words)
+make_request(struct call *call, const char *const *words, const size_t *lens,
+    size_t n_words)
 {
 	size_t n = call->n_envelope + n_words, i;
 	size_t n_replies = count_replies(words, n_words);
-	struct lk_arg *args = lk_xcalloc(n, sizeof(*args));
-	struct lk_value reply;
-	struct lk_error error;
-	int rc;
+	const char **all = lk_xcalloc(n, sizeof(*all));
+	size_t *all_lens = lk_xcalloc(n, sizeof(*all_lens));
+	struct lk_reply *reply = NULL;
 
-	if (n_replies == SIZE_MAX)
-		lk_client_set_push(call->client, print_message, call);
-	for (i = 0; i < call->n_envelope; i++) {
-		args[i].data = call->envelope[i];
-		args[i].len = strlen(call->envelope[i]);
+	call->is_subscriber |= n_replies == SIZE_MAX;
+	for (i = 0; i < n; i++) {
+		all[i] = i < call->n_envelope ? call->envelope[i] :
+		    words[i - call->n_envelope];
+		all_lens[i] = i < call->n_envelope || lens == NULL ?
+		    strlen(all[i]) : lens[i - call->n_envelope];
 	}
-	memcpy(args + call->n_envelope, words, n_words * sizeof(*words));
-	lk_error_init(&error);
-	rc = lk_client_call_wait(call->client, args, n, &reply, &error);
-	while (rc == 0 && take_reply(call, &reply) && --n_replies > 0)
-		rc = lk_client_read_wait(call->client, &reply, &error);
-	if (rc < 0)
-		lk_cli_say("%s", error.message);
-	lk_error_fini(&error);
-	free(args);
-	return rc;
+	if (lk_send(call->conn, n, all, all_lens) < 0 && errno == ENOMEM)
+		lk_cli_say("no memory for a request of this size");
+	else	/* which says why, too, when there is no connection */
+		reply = read_reply(call);
+	free(all);
+	free(all_lens);
+	while (reply != NULL && take_reply(call, reply) && --n_replies > 0)
+		reply = read_reply(call);
+	return reply == NULL ? -1 : 0;
 }
 
 static int
@@ -250,47 +264,39 @@ request_words(struct call *call, const char *first, char **words,
     size_t n_words)
 {
 	size_t n_first = first != NULL ? 1 : 0, i;
-	struct lk_arg *args = lk_xcalloc(n_words + 1, sizeof(*args));
+	const char **all = lk_xcalloc(n_words + 1, sizeof(*all));
 	int rc;
 
-	args[0].data = first;
-	args[0].len = first != NULL ? strlen(first) : 0;
-	for (i = 0; i < n_words; i++) {
-		args[n_first + i].data = words[i];
-		args[n_first + i].len = strlen(words[i]);
-	}
-	rc = make_request(call, args, n_first + n_words);
-	free(args);
+	all[0] = first;
+	for (i = 0; i < n_words; i++)
+		all[n_first + i] = words[i];
+	rc = make_request(call, all, NULL, n_first + n_words);
+	free(all);
 	return rc;
 }
 
 /* A line that is no request is skipped; what follows may still be of use. */
 static int
-request_line(struct call *call, const char *line, size_t n_line,
+request_line(struct call *call, const char *text, size_t n_text,
     unsigned n_read)
 {
-	struct lk_request_decoder *decoder;
-	const struct lk_arg *args;
-	size_t n_args, used;
-	struct lk_error error;
-	int rc;
+	struct lk_line *line = lk_line_parse(text, n_text);
+	const char *const *words;
+	const size_t *lens;
+	size_t n_words;
+	int rc = 0;
 
-	lk_error_init(&error);
-	decoder = lk_request_decoder_new(MAX_LINE_BYTES);
-	rc = lk_request_decode(decoder, line, n_line, &args, &n_args, &used,
-	    &error);
-	if (line[0] == '*' || rc == -LK_E_AGAIN)
-		lk_error_set(&error, LK_ERR_PROTO,
-		    "a request is one line of words here");
-	if (error.is_set) {
-		lk_cli_say("line %u: %s", n_read, error.message);
+	if (line == NULL) {
+		lk_cli_say("line %u: %s", n_read, n_text > LK_LINE_MAX ?
+		    "too long" : "a request is one line of words here, whose "
+		    "quotes are closed");
 		call->has_failed = true;
-		rc = 0;
-	} else if (n_args > 0) {
-		rc = make_request(call, args, n_args);
+		return 0;
 	}
-	lk_request_decoder_free(&decoder);
-	lk_error_fini(&error);
+	n_words = lk_line_words(line, &words, &lens);
+	if (n_words > 0)
+		rc = make_request(call, words, lens, n_words);
+	lk_line_free(&line);
 	return rc;
 }
 
@@ -298,7 +304,6 @@ static int
 request_lines(struct call *call)
 {
 	bool is_prompted = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
-	struct lk_buf bytes = LK_BUF_INIT;
 	char *line = NULL;
 	size_t cap = 0;
 	unsigned n_read = 0;
@@ -313,16 +318,11 @@ request_lines(struct call *call)
 		n = getline(&line, &cap, stdin);
 		if (n <= 0)
 			break;
-		lk_buf_truncate(&bytes, 0);
-		lk_buf_append(&bytes, line, (size_t)n);
-		if (line[n - 1] != '\n')
-			lk_buf_putc(&bytes, '\n');
-		rc = request_line(call, bytes.data, bytes.len, ++n_read);
+		rc = request_line(call, line, (size_t)n, ++n_read);
 	}
 	if (is_prompted && rc == 0)
 		putchar('\n');
 	free(line);
-	lk_buf_fini(&bytes);
 	return rc;
 }
 
@@ -343,9 +343,11 @@ run(const struct lk_command *command, const char *verb, const char *missing,
 		fini_call(&call);
 		return stop < 0 ? LK_EXIT_OK : (enum lk_exit)stop;
 	}
-	call.client = lk_session_open(&call.session, NULL);
-	if (call.client == NULL)
-		rc = -LK_E_IO;
+	call.session.on_push = take_push;
+	call.session.arg = &call;
+	call.conn = lk_session_open(&call.session);
+	if (call.conn == NULL)
+		rc = -1;
 	else if (verb == NULL && argc - optind == 1 &&
 	    strcmp(argv[optind], "-") == 0)
 		rc = request_lines(&call);

@@ -7,7 +7,10 @@
 
 #include <stdbool.h>
 
-#include "client/client.h"
+#include <lockkeeper.h>
+
+#include "base/buf.h"
+#include "base/die.h"
 
 enum lk_exit {
 	LK_EXIT_OK,

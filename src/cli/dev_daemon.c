@@ -8,11 +8,12 @@
 #include <unistd.h>
 
 #include "cli/dev.h"
+#include "cli/session.h"
 
 #define POLL_MS		20
 #define START_MS	20000
 #define LEFTOVER_MS	10000
-#define ANSWER_US	15000000ULL	/* opening the first session included */
+#define ANSWER_MS	15000	/* opening the first session included */
 
 /* ---- config ---- */
 
@@ -123,27 +124,33 @@ prepare_config(const struct lk_dev *dev)
 
 /* ---- is it there? ---- */
 
-static struct lk_client *
-try_connect(const struct lk_dev *dev)
+/* NULL, and *is_there_out whether somebody listens all the same. */
+static struct lk_conn *
+try_connect(const struct lk_dev *dev, bool *is_there_out)
 {
-	struct lk_client *client = NULL;
-	struct lk_error error;
+	struct lk_options options = LK_OPTIONS_INIT;
+	struct lk_conn *conn;
 
-	lk_error_init(&error);
-	lk_client_connect_wait(dev->socket, &client, &error);
-	lk_error_fini(&error);
-	return client;
+	options.socket = dev->socket;
+	options.timeout_ms = ANSWER_MS;
+	conn = lk_open(&options, NULL);
+	*is_there_out = conn != NULL || errno == 0;
+	return conn;
 }
 
 /* The daemon of a `dev` that was killed is told to end, and may be at it. */
 static int
 wait_for_leftover(struct lk_dev *dev)
 {
-	struct lk_client *client;
+	struct lk_conn *conn;
+	bool is_there;
 	int waited_ms = 0;
 
-	while ((client = try_connect(dev)) != NULL) {
-		lk_client_free(&client);
+	for (;;) {
+		conn = try_connect(dev, &is_there);
+		lk_conn_free(&conn);
+		if (!is_there)
+			return 0;
 		if (lk_dev_pause(dev, POLL_MS) < 0)
 			return -1;
 		waited_ms += POLL_MS;
@@ -153,51 +160,27 @@ wait_for_leftover(struct lk_dev *dev)
 			return -1;
 		}
 	}
-	return 0;
-}
-
-static int
-ask(struct lk_client *client, const struct lk_arg *words, size_t n_words,
-    struct lk_value *reply_out)
-{
-	struct lk_error error;
-	int rc;
-
-	lk_error_init(&error);
-	rc = lk_client_call_wait(client, words, n_words, reply_out, &error);
-	if (rc < 0) {
-		lk_cli_say("lockkeeperd: %s", error.message);
-	} else if (reply_out->type == LK_VALUE_ERROR) {
-		lk_cli_say("lockkeeperd: %s", reply_out->text);
-		lk_value_fini(reply_out);
-		rc = -1;
-	}
-	lk_error_fini(&error);
-	return rc < 0 ? -1 : 0;
 }
 
 /* Through to PostgreSQL: only then is it of use. */
 static int
-check_answers(struct lk_dev *dev, struct lk_client *client)
+check_answers(struct lk_dev *dev, struct lk_conn *conn)
 {
-	static const struct lk_arg ping[] = { { "PING", 4 } };
-	static const struct lk_arg show[] = {
-		{ "SQL", 3 }, { "SHOW server_version", 19 },
-	};
-	const struct lk_value *row;
-	struct lk_value reply;
+	static const char *const ping[] = { "PING", NULL };
+	static const char *const show[] = { "SQL", "SHOW server_version",
+	    NULL };
+	struct lk_reply *reply;
 
-	lk_client_set_timeout(client, ANSWER_US);
-	if (ask(client, ping, 1, &reply) < 0)
+	reply = lk_session_ask(conn, "lockkeeperd: ", ping);
+	if (reply == NULL)
 		return -1;
-	lk_value_fini(&reply);
-	if (ask(client, show, 2, &reply) < 0)
+	lk_reply_free(&reply);
+	reply = lk_session_ask(conn, "lockkeeperd: ", show);
+	if (reply == NULL)
 		return -1;
-	/* On RESP2, which nobody has left yet: rows of column and value. */
-	row = reply.n_items > 0 ? &reply.items[0] : &reply;
-	if (row->n_items >= 2 && row->items[1].text != NULL)
-		dev->server_version = lk_xstrdup(row->items[1].text);
-	lk_value_fini(&reply);
+	dev->server_version = lk_xstrdup(lk_reply_text(lk_reply_get(
+	    lk_reply_at(reply, 0), "server_version"), NULL));
+	lk_reply_free(&reply);
 	return 0;
 }
 
@@ -222,7 +205,8 @@ start_program(struct lk_dev *dev, const char *program, int log_fd)
 static int
 wait_until_up(struct lk_dev *dev)
 {
-	struct lk_client *client;
+	struct lk_conn *conn;
+	bool is_there;
 	int waited_ms, status, rc;
 	char *how;
 
@@ -233,10 +217,10 @@ wait_until_up(struct lk_dev *dev)
 			free(how);
 			return -1;
 		}
-		client = try_connect(dev);
-		if (client != NULL) {
-			rc = check_answers(dev, client);
-			lk_client_free(&client);
+		conn = try_connect(dev, &is_there);
+		if (conn != NULL) {
+			rc = check_answers(dev, conn);
+			lk_conn_free(&conn);
 			return rc;
 		}
 		if (lk_dev_pause(dev, POLL_MS) < 0)

@@ -5,92 +5,113 @@
 #include "cli/text.h"
 
 static void
-print_pairs(struct lk_buf *out, const struct lk_value *map)
+print_text(struct lk_buf *out, const struct lk_reply *value)
+{
+	size_t n;
+	const char *text = lk_reply_text(value, &n);
+
+	lk_text_json(out, text, n);
+}
+
+/* JSON's keys are strings. */
+static void
+print_key(struct lk_buf *out, const struct lk_reply *key)
+{
+	struct lk_buf text = LK_BUF_INIT;
+
+	if (lk_reply_type(key) == LK_REPLY_TEXT ||
+	    lk_reply_type(key) == LK_REPLY_WORD) {
+		print_text(out, key);
+		return;
+	}
+	lk_print_json(&text, key);
+	lk_text_json(out, text.data, text.len);
+	lk_buf_fini(&text);
+}
+
+static void
+print_pairs(struct lk_buf *out, const struct lk_reply *map)
 {
 	size_t i;
 
 	lk_buf_putc(out, '{');
-	for (i = 0; i + 1 < map->n_items; i += 2) {
+	for (i = 0; i < lk_reply_count(map); i++) {
 		if (i > 0)
 			lk_buf_putc(out, ',');
-		if (map->items[i].text != NULL) {
-			lk_text_json(out, map->items[i].text,
-			    map->items[i].n_text);
-		} else {
-			/* JSON's keys are strings. */
-			struct lk_buf key = LK_BUF_INIT;
-
-			lk_print_json(&key, &map->items[i]);
-			lk_text_json(out, key.data, key.len);
-			lk_buf_fini(&key);
-		}
+		print_key(out, lk_reply_key(map, i));
 		lk_buf_putc(out, ':');
-		lk_print_json(out, &map->items[i + 1]);
+		lk_print_json(out, lk_reply_at(map, i));
 	}
 	lk_buf_putc(out, '}');
 }
 
 static void
-print_elements(struct lk_buf *out, const struct lk_value *array)
+print_elements(struct lk_buf *out, const struct lk_reply *array)
 {
 	size_t i;
 
 	lk_buf_putc(out, '[');
-	for (i = 0; i < array->n_items; i++) {
+	for (i = 0; i < lk_reply_count(array); i++) {
 		if (i > 0)
 			lk_buf_putc(out, ',');
-		lk_print_json(out, &array->items[i]);
+		lk_print_json(out, lk_reply_at(array, i));
 	}
 	lk_buf_putc(out, ']');
 }
 
 /* PostgreSQL's numbers are JSON's, but for NaN and infinities. */
 static void
-print_double(struct lk_buf *out, const struct lk_value *value)
+print_double(struct lk_buf *out, const struct lk_reply *value)
 {
-	if (value->n_text > 0 &&
-	    strspn(value->text, "0123456789+-.eE") == value->n_text)
-		lk_buf_append(out, value->text, value->n_text);
+	size_t n;
+	const char *text = lk_reply_text(value, &n);
+
+	if (n > 0 && strspn(text, "0123456789+-.eE") == n)
+		lk_buf_append(out, text, n);
 	else
-		lk_text_json(out, value->text, value->n_text);
+		lk_text_json(out, text, n);
 }
 
 static void
-print_error(struct lk_buf *out, const struct lk_value *value)
+print_error(struct lk_buf *out, const struct lk_reply *value)
 {
+	struct lk_buf line = LK_BUF_INIT;
+
+	lk_print_error(&line, value);
 	lk_buf_puts(out, "{\"error\":");
-	lk_text_json(out, value->text, value->n_text);
+	lk_text_json(out, line.data, line.len);
 	lk_buf_putc(out, '}');
+	lk_buf_fini(&line);
 }
 
 void
-lk_print_json(struct lk_buf *out, const struct lk_value *value)
+lk_print_json(struct lk_buf *out, const struct lk_reply *value)
 {
-	switch (value->type) {
-	case LK_VALUE_NULL:
+	switch (lk_reply_type(value)) {
+	case LK_REPLY_NULL:
 		lk_buf_puts(out, "null");
 		break;
-	case LK_VALUE_BOOL:
-		lk_buf_puts(out, value->integer ? "true" : "false");
+	case LK_REPLY_BOOL:
+		lk_buf_puts(out, lk_reply_int(value) ? "true" : "false");
 		break;
-	case LK_VALUE_INT:
-		lk_buf_printf(out, "%lld", (long long)value->integer);
+	case LK_REPLY_INT:
+		lk_buf_printf(out, "%lld", (long long)lk_reply_int(value));
 		break;
-	case LK_VALUE_DOUBLE:
+	case LK_REPLY_DOUBLE:
 		print_double(out, value);
 		break;
-	case LK_VALUE_BULK:
-	case LK_VALUE_SIMPLE:
-		lk_text_json(out, value->text, value->n_text);
+	case LK_REPLY_TEXT:
+	case LK_REPLY_WORD:
+		print_text(out, value);
 		break;
-	case LK_VALUE_ERROR:
+	case LK_REPLY_ERROR:
 		print_error(out, value);
 		break;
-	case LK_VALUE_MAP:
+	case LK_REPLY_MAP:
 		print_pairs(out, value);
 		break;
-	case LK_VALUE_ARRAY:
-	case LK_VALUE_PUSH:
+	case LK_REPLY_ARRAY:
+	case LK_REPLY_PUSH:
 		print_elements(out, value);
 		break;
 	}

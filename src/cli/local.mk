@@ -31,8 +31,10 @@ src_cli_libcli_a_SOURCES =			\
 	src/cli/text.h				\
 	src/cli/verbs.c
 
-cli_libs = src/cli/libcli.a $(client_libs)
+# Of the client library, what is installed, and no more.
+cli_libs = src/cli/libcli.a src/client/liblockkeeper.la $(base_libs)
 
 bin_PROGRAMS += lockkeeper
 lockkeeper_SOURCES = src/cli/main.c
 lockkeeper_LDADD = $(cli_libs)
+lockkeeper_LDFLAGS = $(AM_LDFLAGS) -static

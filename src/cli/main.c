@@ -55,7 +55,7 @@ run_word(const char *word)
 		return LK_EXIT_OK;
 	}
 	if (strcmp(word, "--version") == 0 || strcmp(word, "-V") == 0) {
-		printf("lockkeeper %s\n", LK_VERSION);
+		printf("lockkeeper %s\n", lk_version());
 		return LK_EXIT_OK;
 	}
 	lk_cli_say(word[0] == '-' ? "unknown option %s" :

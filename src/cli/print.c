@@ -6,42 +6,77 @@
 #include "cli/table.h"
 #include "cli/text.h"
 
+/* Whether both have texts as keys, and the same ones. */
 static bool
-is_rows(const struct lk_value *value)
+has_same_keys(const struct lk_reply *a, const struct lk_reply *b)
 {
-	const struct lk_value *first, *row;
-	size_t i, k;
+	const char *key_a, *key_b;
+	size_t i, n_a, n_b;
 
-	if (value->type != LK_VALUE_ARRAY || value->n_items == 0)
+	if (lk_reply_type(a) != LK_REPLY_MAP || lk_reply_count(a) == 0 ||
+	    lk_reply_count(a) != lk_reply_count(b))
 		return false;
-	first = &value->items[0];
-	for (i = 0; i < value->n_items; i++) {
-		row = &value->items[i];
-		if (row->type != LK_VALUE_MAP || row->n_items == 0 ||
-		    row->n_items != first->n_items)
+	for (i = 0; i < lk_reply_count(a); i++) {
+		key_a = lk_reply_text(lk_reply_key(a, i), &n_a);
+		key_b = lk_reply_text(lk_reply_key(b, i), &n_b);
+		if (lk_reply_type(lk_reply_key(a, i)) == LK_REPLY_INT ||
+		    n_a != n_b || memcmp(key_a, key_b, n_a) != 0)
 			return false;
-		for (k = 0; k < row->n_items; k += 2) {
-			if (row->items[k].text == NULL ||
-			    row->items[k].n_text != first->items[k].n_text ||
-			    memcmp(row->items[k].text, first->items[k].text,
-			    row->items[k].n_text) != 0)
-				return false;
-		}
 	}
 	return true;
 }
 
-static void
-print_cell(struct lk_buf *out, const struct lk_value *value)
+static bool
+is_rows(const struct lk_reply *value)
 {
-	switch (value->type) {
-	case LK_VALUE_NULL:
+	size_t i;
+
+	if (lk_reply_type(value) != LK_REPLY_ARRAY ||
+	    lk_reply_count(value) == 0)
+		return false;
+	for (i = 0; i < lk_reply_count(value); i++) {
+		if (!has_same_keys(lk_reply_at(value, i),
+		    lk_reply_at(value, 0)))
+			return false;
+	}
+	return true;
+}
+
+void
+lk_print_error(struct lk_buf *out, const struct lk_reply *error)
+{
+	const char *text;
+	size_t n;
+
+	if (lk_reply_kind_word(error)[0] != '\0')
+		lk_buf_printf(out, "%s %s ", lk_reply_kind_word(error),
+		    lk_reply_sqlstate(error));
+	text = lk_reply_text(error, &n);
+	lk_text_escape(out, text, n);
+}
+
+static void
+print_text(struct lk_buf *out, const struct lk_reply *value)
+{
+	size_t n;
+	const char *text = lk_reply_text(value, &n);
+
+	lk_text_escape(out, text, n);
+}
+
+static void
+print_cell(struct lk_buf *out, const struct lk_reply *value)
+{
+	switch (lk_reply_type(value)) {
+	case LK_REPLY_NULL:
 		lk_buf_puts(out, "NULL");
 		break;
-	case LK_VALUE_BULK:
-	case LK_VALUE_SIMPLE:
-	case LK_VALUE_ERROR:
-		lk_text_escape(out, value->text, value->n_text);
+	case LK_REPLY_TEXT:
+	case LK_REPLY_WORD:
+		print_text(out, value);
+		break;
+	case LK_REPLY_ERROR:
+		lk_print_error(out, value);
 		break;
 	default:
 		lk_print_json(out, value);
@@ -50,7 +85,7 @@ print_cell(struct lk_buf *out, const struct lk_value *value)
 }
 
 static void
-add_cell(struct lk_table *table, const struct lk_value *value)
+add_cell(struct lk_table *table, const struct lk_reply *value)
 {
 	struct lk_buf text = LK_BUF_INIT;
 
@@ -59,69 +94,74 @@ add_cell(struct lk_table *table, const struct lk_value *value)
 }
 
 static void
-print_rows(struct lk_buf *out, const struct lk_value *rows, size_t max_width)
+print_rows(struct lk_buf *out, const struct lk_reply *rows, size_t max_width)
 {
-	size_t n_columns = rows->items[0].n_items / 2, i, k;
+	const struct lk_reply *first = lk_reply_at(rows, 0);
+	size_t n_columns = lk_reply_count(first), n = lk_reply_count(rows);
+	size_t i, k;
 	struct lk_table table;
 
 	lk_table_init(&table, n_columns);
 	for (k = 0; k < n_columns; k++)
-		add_cell(&table, &rows->items[0].items[2 * k]);
-	for (i = 0; i < rows->n_items; i++) {
+		add_cell(&table, lk_reply_key(first, k));
+	for (i = 0; i < n; i++) {
 		for (k = 0; k < n_columns; k++)
-			add_cell(&table, &rows->items[i].items[2 * k + 1]);
+			add_cell(&table, lk_reply_at(lk_reply_at(rows, i), k));
 	}
 	if (max_width > 0 && lk_table_width(&table) > max_width)
 		lk_table_print_blocks(&table, out);
 	else
 		lk_table_print(&table, out);
 	lk_table_fini(&table);
-	lk_buf_printf(out, "(%zu row%s)\n", rows->n_items,
-	    rows->n_items == 1 ? "" : "s");
+	lk_buf_printf(out, "(%zu row%s)\n", n, n == 1 ? "" : "s");
 }
 
 static void
-print_map(struct lk_buf *out, const struct lk_value *map)
+print_map(struct lk_buf *out, const struct lk_reply *map)
 {
 	struct lk_table table;
-	size_t i;
+	size_t n = lk_reply_count(map), i;
 
-	lk_table_init(&table, map->n_items / 2);
-	for (i = 0; i < map->n_items; i += 2)
-		add_cell(&table, &map->items[i]);
-	for (i = 0; i < map->n_items; i += 2)
-		add_cell(&table, &map->items[i + 1]);
+	lk_table_init(&table, n);
+	for (i = 0; i < n; i++)
+		add_cell(&table, lk_reply_key(map, i));
+	for (i = 0; i < n; i++)
+		add_cell(&table, lk_reply_at(map, i));
 	lk_table_print_pairs(&table, out);
 	lk_table_fini(&table);
 }
 
 static void
-print_scalar(struct lk_buf *out, const struct lk_value *value)
+print_scalar(struct lk_buf *out, const struct lk_reply *value)
 {
-	switch (value->type) {
-	case LK_VALUE_NULL:
+	const char *text;
+	size_t n;
+
+	switch (lk_reply_type(value)) {
+	case LK_REPLY_NULL:
 		lk_buf_puts(out, "(null)");
 		break;
-	case LK_VALUE_BOOL:
-		lk_buf_puts(out, value->integer ? "(true)" : "(false)");
+	case LK_REPLY_BOOL:
+		lk_buf_puts(out, lk_reply_int(value) ? "(true)" : "(false)");
 		break;
-	case LK_VALUE_INT:
+	case LK_REPLY_INT:
 		lk_buf_printf(out, "(integer) %lld",
-		    (long long)value->integer);
+		    (long long)lk_reply_int(value));
 		break;
-	case LK_VALUE_DOUBLE:
+	case LK_REPLY_DOUBLE:
 		lk_buf_puts(out, "(double) ");
-		lk_text_escape(out, value->text, value->n_text);
+		print_text(out, value);
 		break;
-	case LK_VALUE_BULK:
-		lk_text_quote(out, value->text, value->n_text);
+	case LK_REPLY_TEXT:
+		text = lk_reply_text(value, &n);
+		lk_text_quote(out, text, n);
 		break;
-	case LK_VALUE_ERROR:
+	case LK_REPLY_ERROR:
 		lk_buf_puts(out, "(error) ");
-		lk_text_escape(out, value->text, value->n_text);
+		lk_print_error(out, value);
 		break;
-	case LK_VALUE_SIMPLE:
-		lk_text_escape(out, value->text, value->n_text);
+	case LK_REPLY_WORD:
+		print_text(out, value);
 		break;
 	default:
 		lk_print_json(out, value);
@@ -129,40 +169,46 @@ print_scalar(struct lk_buf *out, const struct lk_value *value)
 	}
 }
 
-static bool
-is_tagged(const struct lk_value *value)
+bool
+lk_print_is_tagged(const struct lk_reply *value)
 {
-	return value->type == LK_VALUE_ARRAY && value->n_items == 3 &&
-	    value->items[0].type == LK_VALUE_SIMPLE &&
-	    strcmp(value->items[0].text, "reply") == 0;
+	const struct lk_reply *first = lk_reply_at(value, 0);
+
+	return lk_reply_type(value) == LK_REPLY_ARRAY &&
+	    lk_reply_count(value) == 3 &&
+	    lk_reply_type(first) == LK_REPLY_WORD &&
+	    strcmp(lk_reply_text(first, NULL), "reply") == 0;
 }
 
 void
-lk_print_human(struct lk_buf *out, const struct lk_value *value,
+lk_print_human(struct lk_buf *out, const struct lk_reply *value,
     size_t max_width)
 {
-	size_t i;
+	enum lk_reply_type type;
+	size_t n, i;
 
-	if (is_tagged(value)) {
+	if (lk_print_is_tagged(value)) {
 		lk_buf_putc(out, '@');
-		print_cell(out, &value->items[1]);
+		print_cell(out, lk_reply_at(value, 1));
 		lk_buf_puts(out, ":\n");
-		value = &value->items[2];
+		value = lk_reply_at(value, 2);
 	}
-	if (value->type == LK_VALUE_PUSH) {
+	type = lk_reply_type(value);
+	n = lk_reply_count(value);
+	if (type == LK_REPLY_PUSH) {
 		lk_print_push(out, value);
 		lk_buf_putc(out, '\n');
 	} else if (is_rows(value)) {
 		print_rows(out, value, max_width);
-	} else if (value->type == LK_VALUE_MAP && value->n_items > 0) {
+	} else if (type == LK_REPLY_MAP && n > 0) {
 		print_map(out, value);
-	} else if (value->type == LK_VALUE_ARRAY) {
-		for (i = 0; i < value->n_items; i++) {
+	} else if (type == LK_REPLY_ARRAY) {
+		for (i = 0; i < n; i++) {
 			lk_buf_printf(out, "%zu) ", i + 1);
-			print_scalar(out, &value->items[i]);
+			print_scalar(out, lk_reply_at(value, i));
 			lk_buf_putc(out, '\n');
 		}
-		if (value->n_items == 0)
+		if (n == 0)
 			lk_buf_puts(out, "(0 rows)\n");
 	} else {
 		print_scalar(out, value);

@@ -6,36 +6,46 @@
 #include "cli/text.h"
 
 static bool
-has(const struct lk_value *map, const char *key)
+is_text(const struct lk_reply *value)
 {
-	const struct lk_value *value = lk_client_map_get(map, key);
+	return lk_reply_type(value) == LK_REPLY_TEXT ||
+	    lk_reply_type(value) == LK_REPLY_WORD;
+}
 
-	return value != NULL && value->type != LK_VALUE_NULL &&
-	    (value->text == NULL || value->n_text > 0);
+static bool
+has(const struct lk_reply *map, const char *key)
+{
+	const struct lk_reply *value = lk_reply_get(map, key);
+
+	return !lk_reply_is_null(value) &&
+	    (!is_text(value) || lk_reply_text(value, NULL)[0] != '\0');
 }
 
 /* before, the entry as text, after; nothing when there is no such entry. */
 static void
-add(struct lk_buf *out, const struct lk_value *map, const char *before,
+add(struct lk_buf *out, const struct lk_reply *map, const char *before,
     const char *key, const char *after)
 {
-	const struct lk_value *value = lk_client_map_get(map, key);
+	const struct lk_reply *value = lk_reply_get(map, key);
+	const char *text;
+	size_t n;
 
 	if (!has(map, key))
 		return;
 	lk_buf_puts(out, before);
-	if (value->text != NULL)
-		lk_text_escape(out, value->text, value->n_text);
+	text = lk_reply_text(value, &n);
+	if (is_text(value))
+		lk_text_escape(out, text, n);
 	else
 		lk_print_json(out, value);
 	lk_buf_puts(out, after);
 }
 
 static void
-print_blocker(struct lk_buf *out, const struct lk_value *blocker)
+print_blocker(struct lk_buf *out, const struct lk_reply *blocker)
 {
-	const struct lk_value *idle = lk_client_map_get(blocker, "idle_ms");
-	const char *state = lk_client_map_text(blocker, "state");
+	const char *state = lk_reply_text(lk_reply_get(blocker, "state"),
+	    NULL);
 
 	if (strcmp(state, "prepared") == 0) {
 		add(out, blocker, "prepared transaction ", "client", "");
@@ -48,36 +58,34 @@ print_blocker(struct lk_buf *out, const struct lk_value *blocker)
 	add(out, blocker, " of task ", "task", "");
 	add(out, blocker, " of ", "client", "");
 	add(out, blocker, ", ", "state", "");
-	if (idle != NULL && idle->integer > 0)
+	if (lk_reply_int(lk_reply_get(blocker, "idle_ms")) > 0)
 		add(out, blocker, " for ", "idle_ms", " ms");
 	add(out, blocker, ", doing: ", "doing", "");
 }
 
 static void
-print_lockwait(struct lk_buf *out, const struct lk_value *map)
+print_lockwait(struct lk_buf *out, const struct lk_reply *map)
 {
-	const struct lk_value *blockers = lk_client_map_get(map, "blockers");
+	const struct lk_reply *blockers = lk_reply_get(map, "blockers");
 	size_t i;
 
 	add(out, map, " after ", "waiting_ms", " ms");
 	add(out, map, ": waiting for ", "object", "");
-	if (blockers == NULL || blockers->type != LK_VALUE_ARRAY)
-		return;
-	for (i = 0; i < blockers->n_items; i++) {
+	for (i = 0; i < lk_reply_count(blockers); i++) {
 		lk_buf_puts(out, i == 0 ? ", held by " : "; and by ");
-		print_blocker(out, &blockers->items[i]);
+		print_blocker(out, lk_reply_at(blockers, i));
 	}
 }
 
 static void
-print_blocking(struct lk_buf *out, const struct lk_value *map)
+print_blocking(struct lk_buf *out, const struct lk_reply *map)
 {
-	const struct lk_value *waiter = lk_client_map_get(map, "waiter");
+	const struct lk_reply *waiter = lk_reply_get(map, "waiter");
 
 	add(out, map, ": transaction #", "tx", "");
 	add(out, map, " of task ", "task", "");
 	add(out, map, " keeps ", "waiters", " waiting");
-	if (waiter == NULL || waiter->type != LK_VALUE_MAP)
+	if (lk_reply_type(waiter) != LK_REPLY_MAP)
 		return;
 	lk_buf_puts(out, ", longest");
 	add(out, waiter, " task ", "task", " of");
@@ -88,28 +96,30 @@ print_blocking(struct lk_buf *out, const struct lk_value *map)
 }
 
 void
-lk_print_push(struct lk_buf *out, const struct lk_value *push)
+lk_print_push(struct lk_buf *out, const struct lk_reply *push)
 {
-	const struct lk_value *kind = &push->items[0], *rest = &push->items[1];
-	size_t i;
+	const struct lk_reply *rest = lk_reply_at(push, 1);
+	bool is_map = lk_reply_count(push) == 2 &&
+	    lk_reply_type(rest) == LK_REPLY_MAP;
+	const char *kind;
+	size_t n, i;
 
-	if (push->n_items == 0 || kind->text == NULL) {
+	if (!is_text(lk_reply_at(push, 0))) {
 		lk_print_json(out, push);
 		return;
 	}
-	lk_text_escape(out, kind->text, kind->n_text);
-	if (push->n_items == 2 && strcmp(kind->text, "lockwait") == 0 &&
-	    rest->type == LK_VALUE_MAP) {
+	kind = lk_reply_text(lk_reply_at(push, 0), &n);
+	lk_text_escape(out, kind, n);
+	if (is_map && strcmp(kind, "lockwait") == 0) {
 		print_lockwait(out, rest);
 		return;
 	}
-	if (push->n_items == 2 && strcmp(kind->text, "blocking") == 0 &&
-	    rest->type == LK_VALUE_MAP) {
+	if (is_map && strcmp(kind, "blocking") == 0) {
 		print_blocking(out, rest);
 		return;
 	}
-	for (i = 1; i < push->n_items; i++) {
+	for (i = 1; i < lk_reply_count(push); i++) {
 		lk_buf_putc(out, ' ');
-		lk_print_json(out, &push->items[i]);
+		lk_print_json(out, lk_reply_at(push, i));
 	}
 }

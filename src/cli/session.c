@@ -99,69 +99,65 @@ say_no_daemon(const char *path, int why)
 	}
 }
 
-static void
-print_push(void *ctx, const struct lk_value *push)
+void
+lk_session_print_push(void *arg, struct lk_conn *conn,
+    const struct lk_reply *push)
 {
 	struct lk_buf line = LK_BUF_INIT;
 
-	(void)ctx;
+	(void)arg;
+	(void)conn;
 	lk_print_push(&line, push);
 	fflush(stdout);
 	fprintf(stderr, "%s\n", lk_buf_cstr(&line));
 	lk_buf_fini(&line);
 }
 
-static int
-say_hello(struct lk_client *client, int proto, struct lk_value *reply_out)
+struct lk_conn *
+lk_session_open(const struct lk_session_options *options)
 {
-	struct lk_error error;
-	struct lk_arg words[] = {
-		{ "HELLO", 5 }, { proto == 2 ? "2" : "3", 1 },
-		{ "NAME", 4 }, { "lockkeeper", 10 },
-	};
-	int rc;
-
-	lk_error_init(&error);
-	rc = lk_client_call_wait(client, words, 4, reply_out, &error);
-	if (rc < 0) {
-		lk_cli_say("%s", error.message);
-	} else if (reply_out->type == LK_VALUE_ERROR) {
-		lk_cli_say("the daemon refused HELLO: %s", reply_out->text);
-		lk_value_fini(reply_out);
-		rc = -LK_E_INVAL;
-	}
-	lk_error_fini(&error);
-	return rc;
-}
-
-struct lk_client *
-lk_session_open(const struct lk_session_options *options,
-    struct lk_value *hello_out)
-{
-	struct lk_client *client = NULL;
-	struct lk_value hello;
-	struct lk_error error;
+	struct lk_options how = LK_OPTIONS_INIT;
+	struct lk_reply *error = NULL;
+	struct lk_conn *conn;
 	char *path;
 
-	lk_error_init(&error);
 	path = options->socket != NULL ? lk_xstrdup(options->socket) :
 	    lk_session_default_socket();
-	if (lk_client_connect_wait(path, &client, &error) < 0) {
+	how.socket = path;
+	how.name = "lockkeeper";
+	how.proto = options->proto;
+	how.timeout_ms = options->timeout_ms;
+	how.on_push = options->on_push != NULL ? options->on_push :
+	    lk_session_print_push;
+	how.arg = options->arg;
+	conn = lk_open(&how, &error);
+	if (conn == NULL && errno != 0)
 		say_no_daemon(path, errno);
-		goto out;
-	}
-	lk_client_set_timeout(client, options->timeout_us);
-	lk_client_set_push(client, print_push, NULL);
-	if (say_hello(client, options->proto, &hello) < 0) {
-		lk_client_free(&client);
-		goto out;
-	}
-	if (hello_out != NULL)
-		*hello_out = hello;
-	else
-		lk_value_fini(&hello);
-out:
-	lk_error_fini(&error);
+	else if (conn == NULL)
+		lk_cli_say("%s", lk_reply_text(error, NULL));
+	lk_reply_free(&error);
 	free(path);
-	return client;
+	return conn;
+}
+
+struct lk_reply *
+lk_session_ask(struct lk_conn *conn, const char *who, const char *const *words)
+{
+	struct lk_buf line = LK_BUF_INIT;
+	struct lk_reply *reply;
+	size_t n = 0;
+
+	while (words[n] != NULL)
+		n++;
+	reply = lk_call(conn, NULL, n, words, NULL);
+	if (!lk_reply_is_error(reply))
+		return reply;
+	if (lk_reply_is_local(reply))
+		lk_buf_puts(&line, lk_reply_text(reply, NULL));
+	else
+		lk_print_error(&line, reply);
+	lk_cli_say("%s%s", who, lk_buf_cstr(&line));
+	lk_buf_fini(&line);
+	lk_reply_free(&reply);
+	return NULL;
 }

@@ -4,8 +4,6 @@
 
 #include "cli/cli.h"
 
-#define LK_DEFAULT_SOCKET	"/run/lockkeeper/lockkeeper.sock"
-
 /*
  * Where `lockkeeper dev` points others at the socket of the one of this user's
  * that was started last: a symbolic link beside the directory that it uses
@@ -24,15 +22,25 @@ char	*lk_session_default_socket(void);
 struct lk_session_options {
 	const char	*socket;	/* of -s, or NULL */
 	int		 proto;		/* 2 or 3 */
-	uint64_t	 timeout_us;	/* of each wait for a reply; 0: none */
+	int		 timeout_ms;	/* of each wait for a reply; 0: none */
+	lk_push_fn	 on_push;	/* NULL: lk_session_print_push() */
+	void		*arg;		/* of that */
 };
 
 /*
- * Connect and say HELLO, whose reply goes to *hello_out unless that is NULL;
- * pushes go to stderr.  NULL, and said why, when that fails.
+ * Connect and say HELLO.  NULL, and said why, when that fails.
  */
-struct lk_client *lk_session_open(const struct lk_session_options *options,
-	    struct lk_value *hello_out);
+struct lk_conn *lk_session_open(const struct lk_session_options *options);
+/* To stderr. */
+void	lk_session_print_push(void *arg, struct lk_conn *conn,
+	    const struct lk_reply *push);
+
+/*
+ * Ask for words, up to NULL.  The reply when it is no error; else NULL, and
+ * said why.
+ */
+struct lk_reply *lk_session_ask(struct lk_conn *conn, const char *who,
+	    const char *const *words);
 
 /*
  * The verbs of the daemon at that socket, or at the default one when it is

@@ -12,7 +12,7 @@
 #include "cli/session.h"
 
 /* A daemon that does not answer in this time is not well. */
-#define TIMEOUT_US	5000000ULL
+#define TIMEOUT_MS	5000
 
 static const struct option options[] = {
 	{ "socket", required_argument, NULL, 's' },
@@ -30,76 +30,60 @@ now_ms(void)
 }
 
 static int
-call(struct lk_client *client, const char *verb, const char *what,
-    struct lk_value *reply_out)
+print_ping(struct lk_conn *conn)
 {
-	struct lk_arg words[2] = {
-		{ verb, strlen(verb) }, { what, what ? strlen(what) : 0 },
-	};
-	struct lk_error error;
-	int rc;
-
-	lk_error_init(&error);
-	rc = lk_client_call_wait(client, words, what != NULL ? 2 : 1,
-	    reply_out, &error);
-	if (rc < 0)
-		lk_cli_say("%s", error.message);
-	lk_error_fini(&error);
-	return rc;
-}
-
-static int
-print_ping(struct lk_client *client, const struct lk_value *hello)
-{
-	const struct lk_value *databases;
-	struct lk_value reply;
+	static const char *const words[] = { "PING", NULL };
+	const struct lk_reply *hello = lk_conn_hello(conn), *databases;
+	struct lk_reply *reply;
 	struct lk_buf text = LK_BUF_INIT;
 	double began_ms = now_ms(), took_ms;
-	int rc;
 
-	rc = call(client, "PING", NULL, &reply);
-	if (rc < 0)
-		return rc;
+	reply = lk_session_ask(conn, "", words);
+	if (reply == NULL)
+		return -1;
 	took_ms = now_ms() - began_ms;
 	printf("%s %s, answers in %.2f ms\n",
-	    lk_client_map_text(hello, "server"),
-	    lk_client_map_text(hello, "version"), took_ms);
-	databases = lk_client_map_get(hello, "databases");
+	    lk_reply_text(lk_reply_get(hello, "server"), NULL),
+	    lk_reply_text(lk_reply_get(hello, "version"), NULL), took_ms);
+	databases = lk_reply_get(hello, "databases");
 	if (databases != NULL) {
 		lk_print_json(&text, databases);
 		printf("databases: %s\n", lk_buf_cstr(&text));
 	}
 	lk_buf_fini(&text);
-	lk_value_fini(&reply);
+	lk_reply_free(&reply);
 	return 0;
 }
 
 static int
-print_section(struct lk_client *client, const char *what, size_t max_width,
+print_section(struct lk_conn *conn, const char *what, size_t max_width,
     bool *has_failed)
 {
-	struct lk_value reply;
+	const char *words[] = { "SHOW", what };
+	struct lk_reply *reply = lk_call(conn, NULL, 2, words, NULL);
 	struct lk_buf text = LK_BUF_INIT;
-	int rc;
 
-	rc = call(client, "SHOW", what, &reply);
-	if (rc < 0)
-		return rc;
+	if (lk_reply_is_local(reply)) {
+		lk_cli_say("%s", lk_reply_text(reply, NULL));
+		lk_reply_free(&reply);
+		return -1;
+	}
 	printf("\n%s\n", what);
-	if (reply.type == LK_VALUE_ERROR)
+	if (lk_reply_is_error(reply))
 		*has_failed = true;
-	if (reply.type == LK_VALUE_ARRAY && reply.n_items == 0)
+	if (lk_reply_type(reply) == LK_REPLY_ARRAY &&
+	    lk_reply_count(reply) == 0)
 		lk_buf_puts(&text, "(none)\n");
 	else
-		lk_print_human(&text, &reply, max_width);
+		lk_print_human(&text, reply, max_width);
 	fputs(lk_buf_cstr(&text), stdout);
 	lk_buf_fini(&text);
-	lk_value_fini(&reply);
+	lk_reply_free(&reply);
 	return 0;
 }
 
 static enum lk_exit
-print_status(struct lk_client *client, const struct lk_value *hello)
+print_status(struct lk_conn *conn)
 {
 	static const char *const sections[] = { "stats", "workers", "waits" };
 	struct winsize size;
@@ -110,9 +94,9 @@ print_status(struct lk_client *client, const struct lk_value *hello)
 	if (isatty(STDOUT_FILENO) &&
 	    ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0)
 		max_width = size.ws_col;
-	rc = print_ping(client, hello);
+	rc = print_ping(conn);
 	for (i = 0; i < sizeof(sections) / sizeof(sections[0]) && rc == 0; i++)
-		rc = print_section(client, sections[i], max_width,
+		rc = print_section(conn, sections[i], max_width,
 		    &has_failed);
 	return rc < 0 || has_failed ? LK_EXIT_FAILED : LK_EXIT_OK;
 }
@@ -120,9 +104,10 @@ print_status(struct lk_client *client, const struct lk_value *hello)
 static enum lk_exit
 run(int argc, char **argv)
 {
-	struct lk_session_options session = { NULL, 3, TIMEOUT_US };
-	struct lk_client *client;
-	struct lk_value hello;
+	struct lk_session_options session = {
+		.proto = 3, .timeout_ms = TIMEOUT_MS,
+	};
+	struct lk_conn *conn;
 	enum lk_exit code;
 	int c;
 
@@ -138,12 +123,11 @@ run(int argc, char **argv)
 	if (optind < argc)
 		return lk_cli_misuse(&lk_command_status,
 		    "unexpected argument \"%s\"", argv[optind]);
-	client = lk_session_open(&session, &hello);
-	if (client == NULL)
+	conn = lk_session_open(&session);
+	if (conn == NULL)
 		return LK_EXIT_FAILED;
-	code = print_status(client, &hello);
-	lk_value_fini(&hello);
-	lk_client_free(&client);
+	code = print_status(conn);
+	lk_conn_free(&conn);
 	return code;
 }
 

@@ -4,7 +4,7 @@
 
 #include <stddef.h>
 
-#include "client/client.h"
+#include "base/buf.h"
 
 struct lk_table {
 	size_t		 n_columns;	/* at least 1 */

@@ -7,7 +7,7 @@
 
 #include <stddef.h>
 
-#include "client/client.h"
+#include "base/buf.h"
 
 /* Once, before the others: widths need a locale that knows Unicode. */
 void	lk_text_init(void);

@@ -7,86 +7,62 @@
 #include "cli/session.h"
 
 /* The daemon answers this at once. */
-#define TIMEOUT_US	(2 * 1000000ULL)
-
-static int
-ask(struct lk_client *client, const char *const *words, size_t n,
-    struct lk_value *reply_out)
-{
-	struct lk_arg args[3];
-	struct lk_error error;
-	size_t i;
-	int rc;
-
-	for (i = 0; i < n; i++)
-		args[i] = (struct lk_arg){ words[i], strlen(words[i]) };
-	lk_error_init(&error);
-	rc = lk_client_call_wait(client, args, n, reply_out, &error);
-	lk_error_fini(&error);
-	return rc;
-}
+#define TIMEOUT_MS	2000
 
 /* Its one argument is called as all that follows the verb. */
 static const char *
-syntax_of(const struct lk_value *doc)
+syntax_of(const struct lk_reply *doc)
 {
-	const struct lk_value *arguments = lk_client_map_get(doc, "arguments");
+	const struct lk_reply *arguments = lk_reply_get(doc, "arguments");
 
-	return arguments == NULL || arguments->n_items == 0 ? "" :
-	    lk_client_map_text(&arguments->items[0], "name");
+	return lk_reply_text(lk_reply_get(lk_reply_at(arguments, 0), "name"),
+	    NULL);
 }
 
 /* COMMAND DOCS says names in lower case, as Redis does. */
 static void
-print_verb(const char *name, const struct lk_value *doc)
+print_verb(const char *name, const struct lk_reply *doc)
 {
 	fputs("  ", stdout);
 	for (; *name != '\0'; name++)
 		putchar(*name >= 'a' && *name <= 'z' ? *name - 'a' + 'A' :
 		    *name);
 	printf(" %s\n      %s\n", syntax_of(doc),
-	    lk_client_map_text(doc, "summary"));
+	    lk_reply_text(lk_reply_get(doc, "summary"), NULL));
 }
 
 static void
-print_docs(const struct lk_value *docs)
+print_docs(const struct lk_reply *docs)
 {
 	size_t i;
 
 	printf("\nVerbs of the daemon that runs; lockkeeper-protocol(7) says more "
 	    "of them:\n");
-	for (i = 0; i + 1 < docs->n_items; i += 2)
-		print_verb(docs->items[i].text, &docs->items[i + 1]);
+	for (i = 0; i < lk_reply_count(docs); i++)
+		print_verb(lk_reply_text(lk_reply_key(docs, i), NULL),
+		    lk_reply_at(docs, i));
 }
 
 void
 lk_cli_print_verbs(const char *socket)
 {
-	static const char *const hello[] = { "HELLO", "3" };
-	static const char *const docs[] = { "COMMAND", "DOCS" };
-	struct lk_client *client = NULL;
-	struct lk_value reply;
-	struct lk_error error;
+	struct lk_options options = LK_OPTIONS_INIT;
+	struct lk_reply *reply = NULL;
+	struct lk_conn *conn;
 	char *path = socket != NULL ? lk_xstrdup(socket) :
 	    lk_session_default_socket();
 
-	lk_error_init(&error);
-	if (lk_client_connect_wait(path, &client, &error) < 0) {
+	options.socket = path;
+	options.timeout_ms = TIMEOUT_MS;
+	conn = lk_open(&options, NULL);
+	if (conn == NULL)
 		printf("\nWhile a daemon runs, its verbs follow here; "
 		    "lockkeeper-protocol(7) has them all.\n");
-		goto out;
-	}
-	lk_client_set_timeout(client, TIMEOUT_US);
-	if (ask(client, hello, 2, &reply) < 0)
-		goto out;
-	lk_value_fini(&reply);
-	if (ask(client, docs, 2, &reply) < 0)
-		goto out;
-	if (reply.type == LK_VALUE_MAP)
-		print_docs(&reply);
-	lk_value_fini(&reply);
-out:
-	lk_client_free(&client);
-	lk_error_fini(&error);
+	else
+		reply = lk_ask(conn, "COMMAND", "DOCS", (char *)NULL);
+	if (lk_reply_type(reply) == LK_REPLY_MAP)
+		print_docs(reply);
+	lk_reply_free(&reply);
+	lk_conn_free(&conn);
 	free(path);
 }

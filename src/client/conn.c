@@ -387,8 +387,9 @@ take_greeting(struct lk_conn *conn)
 		be_up(conn, reply);
 		return;
 	}
-	snprintf(why, sizeof(why), "the daemon refused HELLO: %s %s",
-	    lk_reply_kind_word(reply), lk_reply_text(reply, NULL));
+	snprintf(why, sizeof(why), "the daemon refused HELLO: %s %s %s",
+	    lk_reply_kind_word(reply), lk_reply_sqlstate(reply),
+	    lk_reply_text(reply, NULL));
 	lk_reply_free(&reply);
 	fail_attempt(conn, why);
 }

@@ -345,3 +345,12 @@ def test_the_manual_has_every_option(command):
     for word in good(lockkeeper(command, "--help")).split():
         if word.startswith("--") and word.rstrip(",]") != "--help":
             assert f"Fl -{word.rstrip(',]')[2:]}" in text, word
+
+
+def test_what_follows_begin_is_in_its_transaction(cli, db):
+    """It says MODE blocking, as the client library does by itself."""
+    good(cli("call", "-", stdin="BEGIN\nSQL \"UPDATE r SET v = 7\"\n"))
+    assert db.v(1) == 0
+    good(cli("call", "-", stdin="BEGIN\nSQL \"UPDATE r SET v = 7\"\n"
+             "COMMIT\n"))
+    assert db.v(1) == 7

@@ -66,6 +66,7 @@ tests_unit_test_base_role_LDADD = $(base_libs) $(CMOCKA_LIBS)
 tests_unit_test_base_utf8_LDADD = $(base_libs) $(CMOCKA_LIBS)
 tests_unit_test_cli_bench_LDADD = $(cli_libs) $(CMOCKA_LIBS)
 tests_unit_test_cli_print_LDADD = $(cli_libs) $(CMOCKA_LIBS)
+tests_unit_test_cli_print_LDFLAGS = $(AM_LDFLAGS) -static
 tests_unit_test_client_client_LDADD = $(client_libs) $(CMOCKA_LIBS)
 tests_unit_test_client_frame_LDADD = $(client_libs) $(CMOCKA_LIBS)
 tests_unit_test_client_mux_LDADD = $(client_libs) $(CMOCKA_LIBS)

@@ -4,16 +4,16 @@
 #include "cli/print.h"
 #include "cli/text.h"
 
-typedef void (*print_fn)(struct lk_buf *out, const struct lk_value *value);
+typedef void (*print_fn)(struct lk_buf *out, const struct lk_reply *value);
 
 static void
-print_narrow(struct lk_buf *out, const struct lk_value *value)
+print_narrow(struct lk_buf *out, const struct lk_reply *value)
 {
 	lk_print_human(out, value, 10);
 }
 
 static void
-print_wide(struct lk_buf *out, const struct lk_value *value)
+print_wide(struct lk_buf *out, const struct lk_reply *value)
 {
 	lk_print_human(out, value, 0);
 }
@@ -22,15 +22,16 @@ static void
 check(print_fn print, const char *reply, size_t n, const char *wanted)
 {
 	struct lk_buf out = LK_BUF_INIT;
-	struct lk_error error = { .is_set = false };
-	struct lk_value value;
-	size_t used;
+	struct lk_mux *mux = lk_mux_new();
+	struct lk_reply *value;
+	void *arg;
 
-	assert_int_equal(lk_value_decode(reply, n, &value, &used, &error), 0);
-	assert_int_equal(used, n);
-	print(&out, &value);
+	assert_int_equal(lk_mux_feed(mux, reply, n), 0);
+	assert_int_not_equal(lk_mux_next(mux, &value, &arg), LK_MUX_NOTHING);
+	print(&out, value);
 	assert_string_equal(lk_buf_cstr(&out), wanted);
-	lk_value_fini(&value);
+	lk_reply_free(&value);
+	lk_mux_free(&mux);
 	lk_buf_fini(&out);
 }
 
