@@ -4,6 +4,7 @@
 
 fuzz_programs =					\
 	tests/fuzz/fuzz_config			\
+	tests/fuzz/fuzz_mux			\
 	tests/fuzz/fuzz_request			\
 	tests/fuzz/fuzz_value			\
 	tests/fuzz/fuzz_verb
@@ -38,6 +39,13 @@ tests_fuzz_fuzz_envelope_SOURCES =		\
 tests_fuzz_fuzz_envelope_LDADD = $(core_libs) $(CMOCKA_LIBS)
 tests_fuzz_fuzz_envelope_LDFLAGS = $(fuzz_ldflags)
 
+tests_fuzz_fuzz_mux_SOURCES =			\
+	tests/fuzz/fuzz.h			\
+	tests/fuzz/fuzz_mux.c			\
+	$(fuzz_main)
+tests_fuzz_fuzz_mux_LDADD = $(client_libs)
+tests_fuzz_fuzz_mux_LDFLAGS = $(fuzz_ldflags)
+
 tests_fuzz_fuzz_request_SOURCES =		\
 	tests/fuzz/fuzz.h			\
 	tests/fuzz/fuzz_request.c		\
@@ -63,6 +71,7 @@ EXTRA_DIST +=					\
 	tests/fuzz/config.dict			\
 	tests/fuzz/corpus			\
 	tests/fuzz/envelope.dict		\
+	tests/fuzz/mux.dict			\
 	tests/fuzz/replay.c			\
 	tests/fuzz/request.dict			\
 	tests/fuzz/value.dict			\
