@@ -55,6 +55,12 @@ lk_utf8_is_text(const char *text, size_t n)
 	return true;
 }
 
+static bool
+is_control(char c)
+{
+	return (unsigned char)c < 0x20 || c == 0x7f;
+}
+
 void
 lk_utf8_show(struct lk_buf *out, const char *text, size_t n, size_t max_bytes)
 {
@@ -65,11 +71,25 @@ lk_utf8_show(struct lk_buf *out, const char *text, size_t n, size_t max_bytes)
 		len = lk_utf8_len(text + i, n - i);
 		if (i + (len > 0 ? len : 1) > max_bytes)
 			break;
-		if (len == 0 || (unsigned char)text[i] < 0x20 || text[i] == 0x7f)
+		if (len == 0 || is_control(text[i]))
 			lk_buf_putc(out, '?');
 		else
 			lk_buf_append(out, text + i, len);
 		len = len > 0 ? len : 1;
 	}
 	lk_buf_puts(out, i < n ? "...\"" : "\"");
+}
+
+void
+lk_utf8_escape(struct lk_buf *out, const char *text, size_t n)
+{
+	size_t i, len;
+
+	for (i = 0; i < n; i += len > 0 ? len : 1) {
+		len = lk_utf8_len(text + i, n - i);
+		if (len == 0 || is_control(text[i]))
+			lk_buf_printf(out, "\\x%02x", (unsigned char)text[i]);
+		else
+			lk_buf_append(out, text + i, len);
+	}
 }

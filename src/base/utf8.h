@@ -16,5 +16,7 @@ bool	lk_utf8_is_text(const char *text, size_t n);
  */
 void	lk_utf8_show(struct lk_buf *out, const char *text, size_t n,
 	    size_t max_bytes);
+/* Somebody's text whole: control bytes and what is none as "\xe9". */
+void	lk_utf8_escape(struct lk_buf *out, const char *text, size_t n);
 
 #endif

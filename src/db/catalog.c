@@ -88,18 +88,12 @@ static const char *
 shown_at(struct lk_buf *buf, const PGresult *res, int row, int column)
 {
 	const char *text = text_at(res, row, column);
-	size_t i, len, n = (size_t)PQgetlength(res, row, column);
+	size_t n = (size_t)PQgetlength(res, row, column);
 
 	if (lk_utf8_is_text(text, n))
 		return text;
 	lk_buf_truncate(buf, 0);
-	for (i = 0; i < n; i += len > 0 ? len : 1) {
-		len = lk_utf8_len(text + i, n - i);
-		if (len == 0 || (unsigned char)text[i] < ' ')
-			lk_buf_printf(buf, "\\x%02x", (unsigned char)text[i]);
-		else
-			lk_buf_append(buf, text + i, len);
-	}
+	lk_utf8_escape(buf, text, n);
 	return lk_buf_cstr(buf);
 }
 
@@ -350,9 +344,6 @@ take_isolation(struct reading *reading, const PGresult *res, int row)
 /* ---- asking ---- */
 
 /*
- * Where the server does not know what its bytes mean it would refuse to send
- * those that are no UTF-8, and all else with them.
- *
  * Who has locked pg_class is not waited for, nor made others wait for.  A
  * default has no variables, so pg_get_expr() is given no table: it would lock
  * that, and wait for whoever is altering it.
@@ -361,10 +352,7 @@ static const struct question questions[] = {
 	{ "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY", 0, NULL },
 	{ "SET LOCAL lock_timeout = '1s'", 0, NULL },
 	{ "SET LOCAL jit = off", 0, NULL },
-	{ "SELECT pg_catalog.set_config('client_encoding', CASE "
-	    "WHEN pg_catalog.current_setting('server_encoding')" EQ
-	    "'SQL_ASCII' THEN 'SQL_ASCII' ELSE 'UTF8' END, true)",
-	    1, take_nothing },
+	{ LK_SESSION_TAKES_BYTES, 1, take_nothing },
 	{ "SHOW default_transaction_isolation", 1, take_isolation },
 	{ "SELECT t.oid, pg_catalog.format_type(t.oid, NULL), "
 	    "CASE WHEN t.typsubscript" EQ "'pg_catalog."

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/die.h"
+#include "base/utf8.h"
 #include "db/locks.h"
 #include "db/pgerror.h"
 #include "db/pipe.h"
@@ -18,6 +19,9 @@
 #define MAX_QUERY	200
 
 /*
+ * A query is in the encoding of its own database, and left() of one that is not
+ * in ours is an error in all of the answer.
+ *
  * Locks of pg_locks but for fast-path ones, which are not of the same instant,
  * and predicate locks, which nobody waits for.
  */
@@ -37,7 +41,7 @@ static const struct {
 	    "WHERE NOT fastpath AND mode <> 'SIReadLock'" },
 	{ "backends",
 	    "SELECT pid, leader_pid, application_name, usename, datname, "
-	    "state, left(query, 1000), (extract(epoch FROM "
+	    "state, query, (extract(epoch FROM "
 	    "clock_timestamp() - state_change) * 1000000)::int8, "
 	    "(extract(epoch FROM clock_timestamp() - xact_start) "
 	    "* 1000000)::int8 FROM pg_catalog.pg_stat_activity ORDER BY pid" },
@@ -107,6 +111,12 @@ lk_look_prepare(struct lk_session *session, struct lk_error *error)
 	rc = lk_pipe_query(&pipe, "SET lock_timeout = '100ms'", 0, NULL, &res,
 	    error);
 	PQclear(res);
+	/* Whose texts these are, and in which encoding, nobody knows. */
+	res = NULL;
+	if (rc == 0)
+		rc = lk_pipe_query(&pipe, LK_SESSION_TAKES_BYTES, 0, NULL,
+		    &res, error);
+	PQclear(res);
 	for (i = 0; i < N_QUESTIONS && rc == 0; i++)
 		rc = lk_pipe_prepare_now(&pipe, questions[i].name,
 		    questions[i].sql, error);
@@ -123,6 +133,26 @@ text_at(const PGresult *res, int row, int column)
 	const char *text = PQgetvalue(res, row, column);
 
 	return text != NULL ? text : "";
+}
+
+static char *
+take(struct lk_buf *text)
+{
+	char *copy = lk_xstrdup(lk_buf_cstr(text));
+
+	lk_buf_fini(text);
+	return copy;
+}
+
+/* On the heap; of any bytes UTF-8. */
+static char *
+copy_at(const PGresult *res, int row, int column)
+{
+	const char *text = text_at(res, row, column);
+	struct lk_buf copy = LK_BUF_INIT;
+
+	lk_utf8_escape(&copy, text, strlen(text));
+	return take(&copy);
 }
 
 static uint32_t
@@ -225,7 +255,7 @@ read_prepared(struct lk_session *session, struct lk_locks *locks,
 	    sizeof(*locks->prepared));
 	for (row = 0; row < PQntuples(res); row++) {
 		locks->prepared[row].xid = u32_at(res, row, 0);
-		locks->prepared[row].gid = lk_xstrdup(text_at(res, row, 1));
+		locks->prepared[row].gid = copy_at(res, row, 1);
 		locks->prepared[row].age_us = us_at(res, row, 2);
 	}
 	PQclear(res);
@@ -281,7 +311,7 @@ read_relations(struct lk_session *session, struct lk_locks *locks,
 	    sizeof(*locks->relations));
 	for (row = 0; row < PQntuples(res); row++) {
 		locks->relations[row].oid = u32_at(res, row, 0);
-		locks->relations[row].name = lk_xstrdup(text_at(res, row, 1));
+		locks->relations[row].name = copy_at(res, row, 1);
 	}
 	PQclear(res);
 	return 0;
@@ -308,13 +338,12 @@ is_in_look(const struct lk_look *look, int pid)
 static char *
 redact(const char *query)
 {
-	struct lk_buf	 text = LK_BUF_INIT;
-	char		*copy;
+	struct lk_buf	 text = LK_BUF_INIT, copy = LK_BUF_INIT;
 
 	lk_sql_redact(query, strlen(query), MAX_QUERY, &text);
-	copy = lk_xstrdup(lk_buf_cstr(&text));
+	lk_utf8_escape(&copy, text.data, text.len);
 	lk_buf_fini(&text);
-	return copy;
+	return take(&copy);
 }
 
 static void
@@ -330,10 +359,10 @@ fill_backends(struct lk_look *look, const PGresult *res)
 			continue;
 		look->backends[look->n_backends++] = (struct lk_backend){
 			.pid = pid,
-			.application = lk_xstrdup(text_at(res, row, 2)),
-			.user = lk_xstrdup(text_at(res, row, 3)),
-			.database = lk_xstrdup(text_at(res, row, 4)),
-			.state = lk_xstrdup(text_at(res, row, 5)),
+			.application = copy_at(res, row, 2),
+			.user = copy_at(res, row, 3),
+			.database = copy_at(res, row, 4),
+			.state = copy_at(res, row, 5),
 			.query = redact(text_at(res, row, 6)),
 			.state_us = us_at(res, row, 7),
 			.xact_us = us_at(res, row, 8),

@@ -21,6 +21,17 @@
 /* Older servers lack idle_session_timeout and pg_locks.waitstart. */
 #define LK_SERVER_VERSION_MIN	140000
 
+/*
+ * From here on texts may be no UTF-8: where the server does not know what its
+ * bytes mean it would refuse to send such a text, and all else with it.  One
+ * statement, with a row of one column.
+ */
+#define LK_SESSION_TAKES_BYTES						\
+	"SELECT pg_catalog.set_config('client_encoding', CASE "		\
+	"WHEN pg_catalog.current_setting('server_encoding') "		\
+	"OPERATOR(pg_catalog.=) 'SQL_ASCII' THEN 'SQL_ASCII' ELSE 'UTF8' END, "	\
+	"false)"
+
 struct lk_session {
 	PGconn		*conn;		/* NULL while there is none */
 	struct lk_thread *thread;	/* whose inbox is watched */

@@ -44,9 +44,9 @@ class Session:
         self._error = None
 
     def start(self, sql):
-        """Send it, without waiting for its result."""
+        """Send it, without waiting for its result.  "\\udce9" is the byte e9."""
         self._reset()
-        body = sql.encode() + b"\0"
+        body = sql.encode(errors="surrogateescape") + b"\0"
         self._sock.sendall(b"Q" + struct.pack("!i", len(body) + 4) + body)
 
     def finish(self, timeout_s=None):

@@ -2,6 +2,7 @@
 import pytest
 
 from checks import assert_nothing_left, update
+from cluster import Database
 from timing import eventually, stays, within
 
 
@@ -243,6 +244,38 @@ def test_what_others_are_doing_is_shown_without_literals(lk):
     assert "918273" not in error.message
     assert "918273" not in flat(waiter.show("transactions"))
     holder.call("%a", f"#{handle}", "ROLLBACK")
+
+
+@pytest.fixture(params=["SQL_ASCII", "LATIN1"])
+def encoded(request, pg):
+    """A database in another encoding than UTF-8."""
+    pg.psql(f"""CREATE DATABASE t_locks_encoded ENCODING '{request.param}'
+        TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'""")
+    database = Database(pg, "t_locks_encoded")
+    try:
+        database.reset()
+        yield database
+    finally:
+        database.close()
+        pg.psql("DROP DATABASE t_locks_encoded WITH (FORCE)")
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_waits_are_seen_whatever_bytes_others_send(
+        db, encoded, lockkeeperd, is_there):
+    """All backends of a cluster are looked at, and a query that is no UTF-8
+    must not hide the others."""
+    speaker = encoded.connect()
+    speaker.query("SET client_encoding = 'LATIN1'")
+    where = encoded if is_there else db
+    foreign = speaker if is_there else db.connect()
+    foreign.query(f"BEGIN; {update(1)}")
+    speaker.query("SELECT 1 -- caf\udce9")
+    daemon = lockkeeperd(where.conninfo)
+    error = daemon.connect().fails("LOCKTIMEOUT", "?100", "~20000", "SQL",
+                                   update(1))
+    assert str(foreign.pid) in error.message
+    assert "lock waits cannot be seen" not in daemon.log
 
 
 def test_looks_stop_when_nobody_is_out(db, lk):

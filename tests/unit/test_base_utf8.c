@@ -52,12 +52,24 @@ it_is_shown_in_whole_characters(void **state)
 	lk_buf_fini(&out);
 }
 
+static void
+bytes_that_are_no_text_are_escaped(void **state)
+{
+	struct lk_buf out = LK_BUF_INIT;
+
+	(void)state;
+	lk_utf8_escape(&out, "a\xe9\n\xc3\xa9\x7f\xc3", 7);
+	assert_string_equal(lk_buf_cstr(&out), "a\\xe9\\x0a\xc3\xa9\\x7f\\xc3");
+	lk_buf_fini(&out);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_character_has_one_to_four_bytes),
 		cmocka_unit_test(it_is_shown_in_whole_characters),
+		cmocka_unit_test(bytes_that_are_no_text_are_escaped),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
