@@ -6,7 +6,8 @@
 #include "base/heap.h"
 
 #define MIN_US	(100 * LK_US_PER_MS)
-#define MAX_US	(5 * LK_US_PER_S)
+/* For so long a server is away to those who ask, though it is back. */
+#define MAX_US	LK_US_PER_S
 
 void
 lk_backoff_init(struct lk_backoff *backoff, unsigned seed)

@@ -8,7 +8,7 @@ import pytest
 
 import pgwire
 from checks import assert_nothing_left, update
-from client import LkError, bad, good
+from client import LkError, bad, good, pairs
 from proxy import Proxy
 from timing import eventually, note, stays, within
 
@@ -270,6 +270,22 @@ def test_a_daemon_started_before_its_server_serves_when_it_is_there(
         assert c.try_call("SQL", "SELECT 1").kind == "CONNLOST"
     db.reconnect()
     until_it_answers(c)
+
+
+def test_a_server_that_is_away_is_looked_for_each_second(pg, lockkeeperd):
+    """Until then who asks is told that it is away."""
+    daemon = lockkeeperd(pg.conninfo("no_such_database"),
+                         workers={"min": 1, "max": 1})
+    c = daemon.connect()
+
+    def until_tried(n):
+        eventually(lambda: pairs(c.call("SHOW", "stats"))["sessions_lost"]
+                   >= n, "it is looked for", 60)
+        return time.monotonic()
+
+    times = [until_tried(n) for n in range(7, 12)]
+    gaps = [b - a for a, b in zip(times, times[1:])]
+    assert min(gaps) < 2, gaps
 
 
 def test_a_wrong_database_is_connlost_with_the_servers_words(
