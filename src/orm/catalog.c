@@ -440,6 +440,22 @@ resolve_type(const struct lk_catalog *catalog, struct lk_column *column)
 	column->element_type = type->kind == LK_TYPE_ARRAY ? type->of : 0;
 }
 
+/* Oids of what PostgreSQL comes with are below this. */
+#define FIRST_OWN	16384
+
+/* Of an enum, a range or an array what it is made of may be PostgreSQL's. */
+static bool
+is_own(const struct lk_catalog *catalog, uint32_t oid)
+{
+	const struct lk_catalog_type *type = lk_catalog_type(catalog, oid);
+
+	while (type != NULL && type->of != 0 && oid >= FIRST_OWN) {
+		oid = type->of;
+		type = lk_catalog_type(catalog, oid);
+	}
+	return oid >= FIRST_OWN && (type == NULL || type->kind != LK_TYPE_ENUM);
+}
+
 static int
 compare_models(const void *a, const void *b)
 {
@@ -461,8 +477,11 @@ resolve_types(const struct lk_catalog *catalog)
 
 	for (i = 0; i < catalog->n_models; i++) {
 		model = catalog->models[i];
-		for (j = 0; j < model->n_columns; j++)
+		for (j = 0; j < model->n_columns; j++) {
 			resolve_type(catalog, &model->columns[j]);
+			model->has_own_types |= is_own(catalog,
+			    model->columns[j].type);
+		}
 	}
 }
 

@@ -129,6 +129,9 @@ struct lk_model {
 	bool		 has_generated_key, has_generated_index;
 					/* a column of that kind is generated, from
 					   whatever others */
+	bool		 has_own_types;	/* columns of types that somebody has made of
+					   nothing that is PostgreSQL's: with those,
+					   any operator may be a function of theirs */
 	char		**triggers;	/* names of its own user triggers; heap */
 	size_t		 n_triggers;
 	struct lk_column *columns;	/* in the order of attnum; heap */

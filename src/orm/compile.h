@@ -12,6 +12,8 @@
 #define LK_COMPILE_MAX_DEPTH	100
 /* Tables that one statement joins to the model's own, or looks into. */
 #define LK_COMPILE_MAX_JOINS	32
+/* Columns of a key that a condition is known to be. */
+#define LK_COMPILE_MAX_EQUALS	8
 /* Statements beside the verb's own, for WITH. */
 #define LK_COMPILE_MAX_LOADS	32
 
@@ -70,6 +72,12 @@ struct lk_compile {
 	const struct lk_model *source, *through; /* LOAD's, on the way to t */
 	struct lk_join	 joins[LK_COMPILE_MAX_JOINS];
 	size_t		 n_joins;	/* or rows looked up */
+	size_t		 equals[LK_COMPILE_MAX_EQUALS];	/* WHERE: t's columns in
+					   tests of the kind a = value, */
+	size_t		 n_equals;
+	bool		 has_others;	/* and whether there is anything else than
+					   these with AND between them */
+	bool		 is_by_key;
 	struct lk_buf	 params;	/* of struct lk_plan_param */
 	size_t		 n_params;
 	struct lk_buf	 sql;
@@ -134,6 +142,8 @@ int	lk_param_add(struct lk_compile *c, const struct lk_target *target,
 /* The same with a look: whether it is one for target. */
 int	lk_value_add(struct lk_compile *c, const struct lk_target *target,
 	    const struct lk_arg *arg, size_t *number_out);
+/* The same of a value that is not NULL, without words for why not. */
+bool	lk_value_fits(uint32_t type, const struct lk_arg *arg);
 /* The next argument, whatever it is, is a value for target. */
 int	lk_value_take(struct lk_compile *c, const struct lk_target *target,
 	    size_t *number_out);

@@ -83,6 +83,16 @@ take_operand(struct lk_compile *c, const struct lk_path *path,
 	return rc;
 }
 
+/* A column of t itself, equal to a value. */
+static bool
+is_equal(const struct lk_compile *c, const struct lk_path *path,
+    const struct operator *operator)
+{
+	return strcmp(operator->sql, " = ") == 0 && c->n_joins == 0 &&
+	    path->keys.len == 0 && !path->is_text && !path->is_cast &&
+	    c->n_equals < LK_COMPILE_MAX_EQUALS;
+}
+
 static int
 take_binary(struct lk_compile *c, const struct lk_path *path,
     const struct operator *operator, struct lk_buf *out)
@@ -90,10 +100,16 @@ take_binary(struct lk_compile *c, const struct lk_path *path,
 	const struct lk_arg *arg = lk_word_value(c);
 
 	if (arg != NULL && arg->data == NULL && operator->with_null != NULL) {
+		c->has_others = true;
 		lk_buf_puts(out, operator->with_null);
 		c->at++;
 		return 0;
 	}
+	if (is_equal(c, path, operator))
+		c->equals[c->n_equals++] =
+		    (size_t)(path->target.column - c->model->columns);
+	else
+		c->has_others = true;
 	lk_buf_puts(out, operator->sql);
 	return take_operand(c, path, operator->operand, out);
 }
@@ -155,7 +171,9 @@ take_rest_of_test(struct lk_compile *c, const struct lk_path *path,
 	const struct operator *operator;
 	bool is_not = lk_arg_is(lk_word_peek(c, 0), "NOT") &&
 	    is_negatable(lk_word_peek(c, 1));
+	bool had_others = c->has_others;
 
+	c->has_others = true;
 	if (is_not)
 		c->at++;
 	if (lk_word_take(c, "IN"))
@@ -164,6 +182,7 @@ take_rest_of_test(struct lk_compile *c, const struct lk_path *path,
 		return take_between(c, path, is_not, out);
 	if (lk_word_take(c, "IS"))
 		return take_is(c, out);
+	c->has_others = had_others || is_not;
 	operator = find_operator(lk_word_peek(c, 0));
 	if (operator == NULL)
 		return lk_expected(c, "= != < <= > >= LIKE ILIKE IN BETWEEN IS "
@@ -216,6 +235,7 @@ static int
 take_not(struct lk_compile *c, unsigned depth, struct lk_buf *out)
 {
 	while (lk_word_take(c, "NOT")) {
+		c->has_others = true;
 		lk_buf_puts(out, "NOT ");
 		if (++depth > LK_COMPILE_MAX_DEPTH)
 			break;
@@ -245,7 +265,7 @@ take_or(struct lk_compile *c, unsigned depth, struct lk_buf *out,
 			lk_buf_puts(out, " AND ");
 		} else if (lk_word_take(c, "OR")) {
 			lk_buf_puts(out, " OR ");
-			*is_or_out = true;
+			*is_or_out = c->has_others = true;
 		} else {
 			return 0;
 		}

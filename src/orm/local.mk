@@ -11,6 +11,8 @@ src_orm_liborm_a_SOURCES =			\
 	src/orm/habit.c				\
 	src/orm/key.c				\
 	src/orm/key.h				\
+	src/orm/keyed.c				\
+	src/orm/keyed.h				\
 	src/orm/page.c				\
 	src/orm/path.c				\
 	src/orm/quote.c				\

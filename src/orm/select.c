@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "orm/compile.h"
+#include "orm/snapshot.h"
 
 /* As PostgreSQL's lists. */
 #define MAX_FIELDS	1664
@@ -332,6 +333,28 @@ put_page(struct lk_compile *c, struct query *query, bool is_first)
 	return put_select(c, query);
 }
 
+/* What locks is no mere reading, and AFTER's values may be NULL. */
+static bool
+is_plain_read(const struct query *query)
+{
+	return (query->seen & (AFTER | FOR)) == 0;
+}
+
+/* Whether the condition is that all columns of some key have these values. */
+static bool
+is_a_key(const struct lk_compile *c)
+{
+	const struct lk_key_columns *keys = c->model->keys;
+	size_t i;
+
+	for (i = 0; i < c->model->n_keys && !c->has_others; i++) {
+		if (lk_is_same_columns(keys[i].columns, keys[i].n, c->equals,
+		    c->n_equals))
+			return c->n_joins == 0;
+	}
+	return false;
+}
+
 int
 lk_compile_get(struct lk_compile *c)
 {
@@ -343,6 +366,7 @@ lk_compile_get(struct lk_compile *c)
 	if (rc == 0)
 		rc = take_clauses(c, &query, FIELDS | WITH | FOR);
 	c->row = query.row;
+	c->is_by_key = is_plain_read(&query);
 	c->shape = LK_SHAPE_ROW;
 	if (rc == 0)
 		rc = put_select(c, &query);
@@ -369,8 +393,10 @@ lk_compile_find(struct lk_compile *c)
 	}
 	if (rc == 0)
 		rc = take_clauses(c, &query, allowed);
-	if (rc == 0)
+	if (rc == 0) {
+		c->is_by_key = is_plain_read(&query) && is_a_key(c);
 		rc = put_page(c, &query, c->verb == LK_ORM_FIRST);
+	}
 	fini_query(&query);
 	return rc;
 }
@@ -450,6 +476,7 @@ lk_compile_load(struct lk_compile *c)
 		rc = take_clauses(c, &query, WHERE | ORDER | AFTER | LIMIT |
 		    OFFSET | FIELDS | WITH | FOR);
 	}
+	c->is_by_key = is_plain_read(&query);
 	if (rc == 0)
 		rc = put_page(c, &query, false);
 	fini_query(&query);

@@ -305,6 +305,14 @@ check_value(struct lk_compile *c, const struct lk_target *target,
 	return rc;
 }
 
+bool
+lk_value_fits(uint32_t type, const struct lk_arg *arg)
+{
+	return type == LK_OID_BYTEA || (check_text(arg, type) == FITS &&
+	    (arg->len == 0 || memchr(arg->data, '\0', arg->len) == NULL) &&
+	    lk_utf8_is_text(arg->data, arg->len));
+}
+
 int
 lk_value_add(struct lk_compile *c, const struct lk_target *target,
     const struct lk_arg *arg, size_t *number_out)

@@ -33,7 +33,36 @@ lk_orm_verb_syntax(enum lk_orm_verb verb)
 static bool
 is_plain(const struct lk_model *model)
 {
-	return model == NULL || (!model->is_view && !model->has_triggers);
+	return !model->is_view && !model->has_triggers;
+}
+
+static bool
+has_known_types(const struct lk_model *model)
+{
+	return !model->has_own_types;
+}
+
+/* Whether all that the statement names are so. */
+static bool
+are_all(const struct lk_compile *c, bool (*is_so)(const struct lk_model *))
+{
+	const struct lk_relation *relation;
+	size_t i;
+
+	if (!is_so(c->model) || (c->source != NULL && !is_so(c->source)) ||
+	    (c->through != NULL && !is_so(c->through)))
+		return false;
+	for (i = 0; i < c->n_joins; i++) {
+		if (!is_so(c->joins[i].relation->to))
+			return false;
+	}
+	for (i = 0; i < c->n_nodes; i++) {
+		relation = c->nodes[i].relation;
+		if (!is_so(relation->to) || (relation->through != NULL &&
+		    !is_so(relation->through)))
+			return false;
+	}
+	return true;
 }
 
 /*
@@ -43,21 +72,15 @@ is_plain(const struct lk_model *model)
 static bool
 has_no_trace(const struct lk_compile *c)
 {
-	size_t i;
+	return are_all(c, is_plain);
+}
 
-	if (!is_plain(c->model) || !is_plain(c->source) ||
-	    !is_plain(c->through))
-		return false;
-	for (i = 0; i < c->n_joins; i++) {
-		if (!is_plain(c->joins[i].relation->to))
-			return false;
-	}
-	for (i = 0; i < c->n_nodes; i++) {
-		if (!is_plain(c->nodes[i].relation->to) ||
-		    !is_plain(c->nodes[i].relation->through))
-			return false;
-	}
-	return true;
+/* What writes may call more: defaults, checks, expressions of an index. */
+static bool
+is_clean(const struct lk_compile *c)
+{
+	return !verbs[c->verb].is_write && are_all(c, is_plain) &&
+	    are_all(c, has_known_types);
 }
 
 /* The statement and its parameters go from c to the plan. */
@@ -77,11 +100,12 @@ give_plan(struct lk_compile *c, struct lk_plan *plan)
 	plan->shape = c->shape;
 	plan->is_write = verbs[c->verb].is_write;
 	plan->has_no_trace = has_no_trace(c);
+	plan->is_by_key = c->is_by_key;
 	plan->model = c->model;
 	plan->row = c->row;
 	plan->row.is_plain = c->model->is_alone && !c->model->has_triggers;
 	plan->row.is_simple &= plan->row.is_plain;
-	plan->is_clean = plan->row.is_simple;
+	plan->is_clean = plan->row.is_simple || is_clean(c);
 	plan->with = c->with;
 	c->with = (struct lk_with){ 0 };
 	lk_buf_init(&c->sql);

@@ -62,6 +62,10 @@ struct lk_plan {
 	bool		 has_no_trace;	/* when it is taken back, nothing of it is
 					   left: plain tables, without triggers */
 	bool		 is_clean;	/* it leaves nothing in its session */
+	bool		 is_by_key;	/* reads what belongs to one key, which all of
+					   its values together say: GET, LOAD, and
+					   FIND and its kin where the condition is a
+					   key's columns */
 	const struct lk_model *model;	/* whose rows; the snapshot's */
 	struct lk_row_lock row;		/* which of them it locks; its key is what
 					   stands first in params */

@@ -43,6 +43,7 @@ unit_programs =					\
 	tests/unit/test_orm_catalog		\
 	tests/unit/test_orm_injection		\
 	tests/unit/test_orm_key			\
+	tests/unit/test_orm_keyed		\
 	tests/unit/test_orm_ref			\
 	tests/unit/test_orm_refusals		\
 	tests/unit/test_orm_rules		\
@@ -106,6 +107,7 @@ tests_unit_test_orm_blame_LDADD = $(orm_libs) $(CMOCKA_LIBS)
 tests_unit_test_orm_catalog_LDADD = $(orm_libs) $(CMOCKA_LIBS)
 tests_unit_test_orm_injection_LDADD = $(orm_libs) $(CMOCKA_LIBS)
 tests_unit_test_orm_key_LDADD = $(orm_libs) $(CMOCKA_LIBS)
+tests_unit_test_orm_keyed_LDADD = $(orm_libs) $(CMOCKA_LIBS)
 tests_unit_test_orm_ref_LDADD = $(orm_libs) $(CMOCKA_LIBS)
 tests_unit_test_orm_refusals_LDADD = $(orm_libs) $(CMOCKA_LIBS)
 tests_unit_test_orm_rules_LDADD = $(orm_libs) $(CMOCKA_LIBS)
