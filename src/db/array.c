@@ -192,3 +192,18 @@ lk_array_dims(const char *text, size_t n)
 	}
 	return dims;
 }
+
+void
+lk_array_put(struct lk_buf *array, const char *data, size_t n)
+{
+	size_t i;
+
+	lk_assert_worker();
+	lk_buf_puts(array, array->len == 0 ? "{\"" : ",\"");
+	for (i = 0; i < n; i++) {
+		if (data[i] == '"' || data[i] == '\\')
+			lk_buf_putc(array, '\\');
+		lk_buf_putc(array, data[i]);
+	}
+	lk_buf_putc(array, '"');
+}

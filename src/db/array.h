@@ -28,6 +28,10 @@ int	lk_array_walk(const char *text, size_t n, char delim,
 	    const struct lk_array_sink *sink, struct lk_buf *scratch)
 	    LK_ON_WORKER;
 
+/* One more element: in quotes it may be any text.  The caller closes with }. */
+void	lk_array_put(struct lk_buf *array, const char *data, size_t n)
+	    LK_ON_WORKER;
+
 /* How deep it nests; 1 for an empty one, 0 when the text is no array. */
 unsigned lk_array_dims(const char *text, size_t n) LK_ON_WORKER;
 

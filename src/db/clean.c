@@ -3,6 +3,9 @@
 #include <inttypes.h>
 #include <string.h>
 
+/* So many are worth a cleaning, before there are too many to prepare more. */
+#define MANY_DEAD	(LK_STMTS_MAX / 4)
+
 /* Any query may call a function, or fire a trigger, that prepares some. */
 #define NAMES	0
 
@@ -97,6 +100,15 @@ send_deallocate(struct lk_clean *clean)
 	}
 	stmts->n_dead = 0;
 	lk_buf_fini(&text);
+}
+
+bool
+lk_clean_is_due(const struct lk_clean *clean)
+{
+	const struct lk_stmts *stmts = &clean->pipe->session->stmts;
+
+	lk_assert_worker();
+	return stmts->is_doubtful || stmts->n_dead >= MANY_DEAD;
 }
 
 void

@@ -29,6 +29,9 @@ void	lk_clean_init(struct lk_clean *clean, struct lk_pipe *pipe)
 	    LK_ON_WORKER;
 void	lk_clean_fini(struct lk_clean *clean) LK_ON_WORKER;
 
+/* Whether it is time for it though nothing was left behind: statements of ours
+ * are to be given up. */
+bool	lk_clean_is_due(const struct lk_clean *clean) LK_ON_WORKER;
 /* Outside a transaction, behind everything sent before. */
 void	lk_clean_send(struct lk_clean *clean) LK_ON_WORKER;
 /*

@@ -10,12 +10,24 @@
 #include "db/load.h"
 #include "db/prepare.h"
 #include "db/run.h"
+#include "db/together.h"
 #include "db/unit.h"
 #include "orm/sqltext.h"
 
 /* Items sent ahead at most; what is not sent when the session dies can go to
  * another. */
 #define MAX_IN_FLIGHT	16
+
+/* What has a type for each of its parameters is the daemon's, and reads or
+ * writes rows. */
+static enum lk_sql_class
+class_of(const struct lk_item *item)
+{
+	if (item->kind != LK_ITEM_SQL)
+		return LK_SQL_UTILITY;
+	return item->sql == NULL || lk_item_is_typed(item) ? LK_SQL_PLAIN :
+	    lk_sql_classify(item->sql, strlen(item->sql));
+}
 
 void
 lk_exec_init(struct lk_exec *exec, struct lk_session *session,
@@ -28,16 +40,16 @@ lk_exec_init(struct lk_exec *exec, struct lk_session *session,
 	exec->session = session;
 	exec->job = job;
 	exec->n_left = job->n_items;
-	exec->n_runs = job->n_items;
-	exec->runs = lk_xcalloc(job->n_items, sizeof(*exec->runs));
-	for (i = 0; i < job->n_items; i++) {
+	exec->n_runs = job->n_items + (job->together.sql != NULL);
+	exec->runs = lk_xcalloc(exec->n_runs, sizeof(*exec->runs));
+	for (i = 0; i < exec->n_runs; i++) {
 		struct lk_run *run = &exec->runs[i];
 
 		run->exec = exec;
-		run->item = &job->items[i];
+		run->item = i < job->n_items ? &job->items[i] :
+		    &exec->together;
 		run->whole = run;
-		run->sql_class = lk_run_is_sql(run) ? lk_sql_classify(
-		    run->item->sql, strlen(run->item->sql)) : LK_SQL_UTILITY;
+		run->sql_class = class_of(run->item);
 	}
 	lk_pipe_init(&exec->pipe, session, LK_NEVER);
 	lk_clean_init(&exec->clean, &exec->pipe);
@@ -131,6 +143,14 @@ send_item(struct lk_run *run)
 		send_sync(run);
 }
 
+/* What has come back for several requests takes as much memory as one reply
+ * may; the rest is for another job. */
+static bool
+is_full(const struct lk_exec *exec)
+{
+	return exec->n_answered_bytes > exec->job->limit_result;
+}
+
 /*
  * Behind a BEGIN nothing goes out before it has succeeded: it would run
  * outside the transaction.
@@ -143,7 +163,7 @@ send_more(struct lk_exec *exec)
 	for (i = 0; i < exec->job->n_items; i++) {
 		struct lk_run *run = &exec->runs[i];
 
-		if (exec->describing != NULL ||
+		if (exec->describing != NULL || is_full(exec) ||
 		    exec->n_in_flight == MAX_IN_FLIGHT ||
 		    (i > 0 && exec->job->begin != NULL &&
 		    exec->runs[0].state != LK_RUN_DONE))
@@ -175,23 +195,6 @@ lk_exec_described(struct lk_run *run)
 	send_more(run->exec);
 }
 
-static LK_ON_WORKER void
-run_again(struct lk_run *run)
-{
-	/* If it has the same types again, its error stands. */
-	if (run->again == LK_RUN_AGAIN)
-		lk_error_fini(&run->item->error);
-	run->again = LK_RUN_AGAIN_NO;
-	run->was_retried = true;
-	run->has_answer = false;
-	run->was_executed = false;
-	run->state = LK_RUN_WAITING;
-	lk_rows_free(&run->rows);
-	lk_load_forget(run);
-	/* It is to be cleaned up behind, too. */
-	run->exec->is_clean_sent = false;
-}
-
 static void
 on_sync(void *ctx, PGresult **res)
 {
@@ -209,10 +212,14 @@ on_sync(void *ctx, PGresult **res)
 	}
 	exec->n_in_flight--;
 	if (run->again != LK_RUN_AGAIN_NO) {
-		run_again(run);
+		lk_run_again(run);
+		/* It is to be cleaned up behind, too. */
+		exec->is_clean_sent = false;
 	} else {
 		run->state = LK_RUN_DONE;
 		exec->n_left--;
+		if (run->rows != NULL)
+			exec->n_answered_bytes += lk_rows_bytes(run->rows);
 	}
 	if (exec->has_begin_failed)
 		exec->n_left = 0;
@@ -304,11 +311,15 @@ check_start(struct lk_exec *exec)
 		    "gone");
 }
 
-/* What follows the rest of a unit must not meet a transaction of its. */
+/* What follows the rest of a unit must not meet a transaction of its; and where
+ * none is asked for there is some now and then. */
 static LK_ON_WORKER void
-clean_unit(struct lk_exec *exec)
+clean_behind(struct lk_exec *exec)
 {
-	if (!exec->job->is_unit || !exec->job->clean || exec->pipe.is_lost)
+	const struct lk_job *job = exec->job;
+
+	if (exec->pipe.is_lost || job->after != LK_XACT_IDLE ||
+	    !(job->clean ? job->is_unit : lk_clean_is_due(&exec->clean)))
 		return;
 	exec->is_clean_sent = true;
 	lk_clean_send(&exec->clean);
@@ -328,7 +339,7 @@ lk_exec_run(struct lk_exec *exec)
 		limit_time(exec);
 	if (!exec->pipe.is_lost && job->is_unit) {
 		lk_exec_run_unit(exec);
-	} else if (!exec->pipe.is_lost) {
+	} else if (!exec->pipe.is_lost && !lk_together_run(exec)) {
 		send_more(exec);
 		(void)lk_pipe_run(&exec->pipe, &exec->n_left);
 		lk_run_look_up_types(exec);
@@ -339,7 +350,7 @@ lk_exec_run(struct lk_exec *exec)
 		if (!exec->runs[i].is_settled)
 			lk_run_settle(&exec->runs[i]);
 	}
-	clean_unit(exec);
+	clean_behind(exec);
 	exec->job = NULL;
 }
 

@@ -24,7 +24,8 @@ struct lk_exec {
 	struct lk_pipe	 pipe;
 	struct lk_clean	 clean;
 	bool		 is_clean_sent;
-	struct lk_run	*runs;		/* one an item */
+	struct lk_run	*runs;		/* one an item, and one for all of them when
+					   they are asked together */
 	size_t		 n_runs;
 	size_t		 n_left;	/* items whose outcome is not certain yet */
 	size_t		 n_in_flight;	/* items sent and not answered */
@@ -32,6 +33,9 @@ struct lk_exec {
 	 * there nothing may be sent behind it. */
 	struct lk_run	*describing;
 	bool		 has_begin_failed;
+	size_t		 n_answered_bytes;	/* of replies that are complete */
+	struct lk_item	 together;	/* the job's, whose run is the last of
+					   runs */
 	/* Of a unit. */
 	size_t		 n_unread;	/* 0 once what it waits for has come */
 	size_t		 n_reply_bytes;	/* so far */

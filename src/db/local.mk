@@ -42,6 +42,8 @@ src_db_libdb_a_SOURCES =			\
 	src/db/session.h			\
 	src/db/stmts.c				\
 	src/db/stmts.h				\
+	src/db/together.c			\
+	src/db/together.h			\
 	src/db/types.c				\
 	src/db/types.def			\
 	src/db/types.h				\

@@ -171,6 +171,16 @@ lk_pipe_prepared(struct lk_pipe *pipe, const char *name, int n_params,
 }
 
 void
+lk_pipe_prepared_whole(struct lk_pipe *pipe, const char *name, int n_params,
+    const char *const *values, const int *lengths, const int *formats,
+    lk_pipe_fn fn, void *ctx)
+{
+	lk_assert_worker();
+	send_prepared(pipe, name, n_params, values, lengths, formats,
+	    (struct lk_pipe_step){ fn, ctx, STEP_STATEMENT });
+}
+
+void
 lk_pipe_sync(struct lk_pipe *pipe, lk_pipe_fn fn, void *ctx)
 {
 	lk_assert_worker();

@@ -63,6 +63,10 @@ void	lk_pipe_prepared(struct lk_pipe *pipe, const char *name, int n_params,
 	    lk_pipe_fn fn, void *ctx) LK_ON_WORKER;
 void	lk_pipe_rows(struct lk_pipe *pipe, const char *sql, lk_pipe_fn fn,
 	    void *ctx) LK_ON_WORKER;
+/* With one result for all rows, which are few and small. */
+void	lk_pipe_prepared_whole(struct lk_pipe *pipe, const char *name,
+	    int n_params, const char *const *values, const int *lengths,
+	    const int *formats, lk_pipe_fn fn, void *ctx) LK_ON_WORKER;
 void	lk_pipe_sync(struct lk_pipe *pipe, lk_pipe_fn fn, void *ctx)
 	    LK_ON_WORKER;
 /* Have the server answer now what was sent before this. */

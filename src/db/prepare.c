@@ -138,8 +138,12 @@ send_params(struct lk_run *run, const struct lk_param_types *types)
 		formats[i] = params[i].from == 0 &&
 		    lk_param_types_is_bytea(types, i);
 	}
-	lk_pipe_prepared(&run->exec->pipe, run->name, (int)n, values, lengths,
-	    formats, lk_run_on_result, run);
+	if (run->is_whole)
+		lk_pipe_prepared_whole(&run->exec->pipe, run->name, (int)n,
+		    values, lengths, formats, lk_run_on_result, run);
+	else
+		lk_pipe_prepared(&run->exec->pipe, run->name, (int)n, values,
+		    lengths, formats, lk_run_on_result, run);
 	run->was_executed = true;
 	free(values);
 	free(lengths);

@@ -7,8 +7,18 @@
 #include "db/form.h"
 #include "resp/encode.h"
 
+/* One of several replies. */
+struct place {
+	struct lk_buf	 out;		/* its rows */
+	uint64_t	 n_rows;
+};
+
 struct lk_rows {
 	enum lk_shape	 shape;
+	struct place	*places;	/* heap; NULL: there is but one reply */
+	size_t		 n_places;
+	size_t		 n_divided_bytes;	/* in all of them */
+	size_t		 largest;	/* of the rows in them */
 	bool		 is_kept;	/* all that comes, until it is finished:
 					   types are unknown, or there are loads */
 	bool		 is_over;
@@ -85,6 +95,14 @@ lk_rows_new(struct lk_format format, enum lk_shape shape,
 }
 
 void
+lk_rows_set_places(struct lk_rows *rows, size_t n_places)
+{
+	lk_assert_worker();
+	rows->n_places = n_places;
+	rows->places = lk_xcalloc(n_places, sizeof(*rows->places));
+}
+
+void
 lk_rows_free(struct lk_rows **rows_ptr)
 {
 	struct lk_rows *rows = *rows_ptr;
@@ -96,6 +114,9 @@ lk_rows_free(struct lk_rows **rows_ptr)
 	for (i = 0; i < rows->form.n_sets; i++)
 		lk_rowset_fini(&rows->form.sets[i]);
 	free(rows->form.sets);
+	for (i = 0; i < rows->n_places; i++)
+		lk_buf_fini(&rows->places[i].out);
+	free(rows->places);
 	lk_form_fini(&rows->form);
 	free(rows);
 	*rows_ptr = NULL;
@@ -110,7 +131,7 @@ lk_rows_free(struct lk_rows **rows_ptr)
 static LK_ON_WORKER void
 put_head(struct lk_rows *rows)
 {
-	if (is_bare(rows))
+	if (is_bare(rows) || rows->n_places > 0)
 		return;
 	if (rows->form.format.rows == LK_ROWS_TABLE)
 		lk_form_put_top(&rows->form, 0);
@@ -142,18 +163,49 @@ static LK_ON_WORKER int
 check_size(struct lk_rows *rows, const struct lk_rowset *set)
 {
 	if (!lk_form_is_over(&rows->form) && !set->bytes.broken &&
-	    !set->rows.broken && rows->n_kept_bytes <= rows->form.limit)
+	    !set->rows.broken && !rows->is_over &&
+	    rows->n_kept_bytes + rows->n_divided_bytes <= rows->form.limit)
 		return 0;
 	rows->is_over = true;
 	lk_buf_fini(&rows->form.out);
 	return -LK_E_LIMIT;
 }
 
+/* The one that the row at hand belongs to, or NULL. */
+static LK_ON_WORKER struct place *
+place_of(const struct lk_rows *rows)
+{
+	const struct lk_rowset *set = &rows->form.sets[0];
+	const struct lk_cell *last = &set->cells[set->n_cells - 1];
+	size_t i = last->data == NULL ? 0 : strtoul(last->data, NULL, 10);
+
+	return i == 0 || i > rows->n_places ? NULL : &rows->places[i - 1];
+}
+
+static LK_ON_WORKER void
+put_in_place(struct lk_rows *rows, size_t row)
+{
+	struct place	*place = place_of(rows);
+	struct lk_buf	*out = &rows->form.out;
+
+	if (place == NULL || (++place->n_rows > 1 && has_one_row(rows)))
+		return;
+	lk_form_put_row(&rows->form, row);
+	lk_buf_append(&place->out, out->data, out->len);
+	rows->n_divided_bytes += out->len;
+	if (out->len > rows->largest)
+		rows->largest = out->len;
+	rows->is_over |= out->broken || place->out.broken;
+	lk_buf_truncate(out, 0);
+}
+
 /* The row at hand. */
 static LK_ON_WORKER int
 put_row(struct lk_rows *rows, size_t row)
 {
-	if (is_one_cell(rows))
+	if (rows->n_places > 0)
+		put_in_place(rows, row);
+	else if (is_one_cell(rows))
 		lk_form_put_cell(&rows->form, 0);
 	else
 		lk_form_put_row(&rows->form, row);
@@ -165,7 +217,8 @@ add_row(struct lk_rows *rows, size_t whose, const PGresult *res, int row)
 {
 	struct lk_rowset *set = &rows->form.sets[whose];
 
-	if (whose == 0 && ++rows->n_rows > 1 && has_one_row(rows))
+	if (whose == 0 && ++rows->n_rows > 1 && has_one_row(rows) &&
+	    rows->n_places == 0)
 		return 0;
 	lk_rowset_take(set, res, row);
 	if (!rows->is_kept)
@@ -177,6 +230,8 @@ add_row(struct lk_rows *rows, size_t whose, const PGresult *res, int row)
 static LK_ON_WORKER void
 start(struct lk_rows *rows, struct lk_rowset *set, const PGresult *res)
 {
+	if (rows->n_places > 0 && rows->form.n_sets == 1)
+		set->n_shown = (size_t)PQnfields(res) - 1;
 	lk_rowset_start(set, res);
 	if (lk_head_has_unknown(&set->head))
 		rows->is_kept = true;
@@ -210,7 +265,8 @@ lk_rows_ask(struct lk_rows *rows, size_t whose, struct lk_buf *arrays)
 
 	lk_assert_worker();
 	/* It will be refused, whatever belongs to the row that is kept. */
-	if (rows->shape == LK_SHAPE_ONE && rows->n_rows > 1)
+	if (rows->shape == LK_SHAPE_ONE && rows->n_rows > 1 &&
+	    rows->n_places == 0)
 		return 0;
 	n = lk_rowset_ask(set, parent, arrays);
 	for (i = 0; i < set->load->n_keys; i++)
@@ -301,11 +357,11 @@ finish_one(struct lk_rows *rows)
 }
 
 static LK_ON_WORKER int
-check_met(const struct lk_rows *rows, struct lk_error *error)
+check_met(const struct lk_rows *rows, uint64_t n_rows, struct lk_error *error)
 {
-	if (rows->shape != LK_SHAPE_ONE || rows->n_rows == 1)
+	if (rows->shape != LK_SHAPE_ONE || n_rows == 1)
 		return 0;
-	lk_error_set(error, LK_ERR_UNMET, rows->n_rows == 0 ?
+	lk_error_set(error, LK_ERR_UNMET, n_rows == 0 ?
 	    "there is no such row" : "there is more than one such row");
 	return -LK_E_INVAL;
 }
@@ -317,7 +373,7 @@ lk_rows_finish(struct lk_rows *rows, struct lk_buf *out,
 	lk_assert_worker();
 	if (rows->is_over)
 		return -LK_E_LIMIT;
-	if (check_met(rows, error) < 0)
+	if (check_met(rows, rows->n_rows, error) < 0)
 		return -LK_E_INVAL;
 	if (rows->is_kept && encode_kept(rows) < 0)
 		return -LK_E_LIMIT;
@@ -333,4 +389,62 @@ lk_rows_finish(struct lk_rows *rows, struct lk_buf *out,
 		return -LK_E_LIMIT;
 	lk_buf_move(out, &rows->form.out);
 	return 0;
+}
+
+/* ---- several replies ---- */
+
+/* What goes before the rows of each, at most. */
+static LK_ON_WORKER size_t
+head_bytes(const struct lk_rows *rows)
+{
+	return rows->form.sets[0].top.len + 32;
+}
+
+int
+lk_rows_divide(struct lk_rows *rows)
+{
+	lk_assert_worker();
+	if (rows->is_over || (rows->is_kept && encode_kept(rows) < 0))
+		return -LK_E_LIMIT;
+	if (rows->form.error.is_set)
+		return -LK_E_INVAL;
+	return rows->n_divided_bytes + rows->n_places * head_bytes(rows) <=
+	    rows->form.limit ? 0 : -LK_E_LIMIT;
+}
+
+size_t
+lk_rows_largest(const struct lk_rows *rows)
+{
+	lk_assert_worker();
+	return rows->largest;
+}
+
+static LK_ON_WORKER void
+put_rows_of(struct lk_rows *rows, struct place *place, struct lk_buf *out)
+{
+	struct lk_buf *top = &rows->form.out;
+
+	if (rows->form.format.rows == LK_ROWS_TABLE)
+		lk_form_put_top(&rows->form, 0);
+	lk_buf_move(out, top);
+	lk_enc_array(out, has_one_row(rows) ? 1 : place->n_rows);
+	lk_buf_append(out, place->out.data, place->out.len);
+}
+
+int
+lk_rows_finish_place(struct lk_rows *rows, size_t i, struct lk_buf *out,
+    struct lk_error *error)
+{
+	struct place *place = &rows->places[i];
+
+	lk_assert_worker();
+	if (check_met(rows, place->n_rows, error) < 0)
+		return -LK_E_INVAL;
+	if (has_one_row(rows) && place->n_rows == 0)
+		lk_enc_null(out, rows->form.format.proto);
+	else if (is_bare(rows))
+		lk_buf_move(out, &place->out);
+	else
+		put_rows_of(rows, place, out);
+	return out->broken ? -LK_E_LIMIT : 0;
 }

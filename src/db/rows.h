@@ -24,6 +24,11 @@ struct lk_rows;
 struct lk_rows *lk_rows_new(struct lk_format format, enum lk_shape shape,
 	    const struct lk_with *with, const struct lk_types *types,
 	    size_t limit) LK_ON_WORKER;
+/*
+ * Before any row is there: they are for as many replies, and the last column of
+ * the statement's own, which is not shown, says for which a row is, from 1.
+ */
+void	lk_rows_set_places(struct lk_rows *rows, size_t n_places) LK_ON_WORKER;
 void	lk_rows_free(struct lk_rows **rows) LK_ON_WORKER;
 
 /*
@@ -60,5 +65,16 @@ int	lk_rows_column(const struct lk_rows *rows, const char *name)
  */
 int	lk_rows_finish(struct lk_rows *rows, struct lk_buf *out,
 	    struct lk_error *error) LK_ON_WORKER;
+/*
+ * Where there are places, once all rows have been added: divide the rows.  0; or
+ * -LK_E_LIMIT or -LK_E_INVAL: there is a reply among them that cannot be made,
+ * or they are too large together.
+ */
+int	lk_rows_divide(struct lk_rows *rows) LK_ON_WORKER;
+/* The largest row that was divided, in its form. */
+size_t	lk_rows_largest(const struct lk_rows *rows) LK_ON_WORKER;
+/* Then each of the replies once, as lk_rows_finish() does; i counts from 0. */
+int	lk_rows_finish_place(struct lk_rows *rows, size_t i,
+	    struct lk_buf *out, struct lk_error *error) LK_ON_WORKER;
 
 #endif

@@ -6,6 +6,7 @@
 #include "base/die.h"
 #include "base/hash.h"
 #include "base/list.h"
+#include "db/array.h"
 
 struct kept_row {
 	size_t		 at;		/* in bytes */
@@ -163,21 +164,6 @@ is_same_key(const struct lk_hash_node *node, const void *wanted)
 	    a->n_bytes) == 0;
 }
 
-/* An element of an array: in quotes it may be any text. */
-static void
-put_element(struct lk_buf *array, const struct lk_cell *cell)
-{
-	size_t i;
-
-	lk_buf_puts(array, array->len == 0 ? "{\"" : ",\"");
-	for (i = 0; i < cell->n; i++) {
-		if (cell->data[i] == '"' || cell->data[i] == '\\')
-			lk_buf_putc(array, '\\');
-		lk_buf_putc(array, cell->data[i]);
-	}
-	lk_buf_putc(array, '"');
-}
-
 /* NULL: the row at hand has none, or not all of it. */
 static const struct lk_cell *
 key_cell(const struct lk_rowset *parent, const struct lk_load *load, size_t i)
@@ -220,7 +206,7 @@ add_key(struct keys *keys, const struct key *key, uint64_t hash)
 }
 
 /* The number of the key of the row at hand, from 1; 0: it has none. */
-static size_t
+static LK_ON_WORKER size_t
 number_key(struct keys *keys, const struct lk_rowset *parent,
     const struct lk_load *load, struct lk_buf *arrays)
 {
@@ -241,8 +227,11 @@ number_key(struct keys *keys, const struct lk_rowset *parent,
 		    keys->list) + 1;
 	}
 	add_key(keys, &key, hash);
-	for (i = 0; i < load->n_keys; i++)
-		put_element(&arrays[i], key_cell(parent, load, i));
+	for (i = 0; i < load->n_keys; i++) {
+		const struct lk_cell *cell = key_cell(parent, load, i);
+
+		lk_array_put(&arrays[i], cell->data, cell->n);
+	}
 	return keys->n;
 }
 

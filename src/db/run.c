@@ -46,6 +46,18 @@ limit_of(const struct lk_exec *exec)
 	    limit);
 }
 
+static LK_ON_WORKER struct lk_rows *
+new_rows(const struct lk_run *whole)
+{
+	const struct lk_item *item = whole->item;
+	struct lk_rows *rows = lk_rows_new(item->format, item->shape,
+	    &item->with, &whole->exec->session->types, limit_of(whole->exec));
+
+	if (whole->n_places > 0)
+		lk_rows_set_places(rows, whole->n_places);
+	return rows;
+}
+
 void
 lk_run_take_rows(struct lk_run *run, const PGresult *res)
 {
@@ -56,9 +68,7 @@ lk_run_take_rows(struct lk_run *run, const PGresult *res)
 	if (whole->is_over || !lk_run_is_sql(run))
 		return;
 	if (whole->rows == NULL)
-		whole->rows = lk_rows_new(whole->item->format,
-		    whole->item->shape, &whole->item->with,
-		    &exec->session->types, limit_of(exec));
+		whole->rows = new_rows(whole);
 	if (run->keeps_row && run->row == NULL && PQntuples(res) > 0)
 		run->row = PQcopyResult(res, PG_COPYRES_ATTRS |
 		    PG_COPYRES_TUPLES);
@@ -279,6 +289,22 @@ lk_run_clear(struct lk_run *run)
 	run->state = LK_RUN_WAITING;
 }
 
+void
+lk_run_again(struct lk_run *run)
+{
+	lk_assert_worker();
+	/* If it has the same types again, its error stands. */
+	if (run->again == LK_RUN_AGAIN)
+		lk_error_fini(&run->item->error);
+	run->again = LK_RUN_AGAIN_NO;
+	run->was_retried = true;
+	run->has_answer = false;
+	run->was_executed = false;
+	run->state = LK_RUN_WAITING;
+	lk_rows_free(&run->rows);
+	lk_load_forget(run);
+}
+
 /* ---- types that the session has not met ---- */
 
 static LK_ON_WORKER size_t
@@ -287,7 +313,7 @@ list_unknown(struct lk_exec *exec, struct lk_buf *text)
 	Oid	oids[MAX_UNKNOWN];
 	size_t	n = 0, i, j, n_of_run;
 
-	for (i = 0; i < exec->job->n_items; i++) {
+	for (i = 0; i < exec->n_runs; i++) {
 		struct lk_run *run = &exec->runs[i];
 
 		if (run->rows == NULL || run->is_settled ||
@@ -308,7 +334,7 @@ fail_unknown(struct lk_exec *exec, struct lk_error *error)
 	size_t	i;
 	Oid	oid;
 
-	for (i = 0; i < exec->job->n_items; i++) {
+	for (i = 0; i < exec->n_runs; i++) {
 		struct lk_run *run = &exec->runs[i];
 
 		if (run->rows != NULL && !run->is_settled &&

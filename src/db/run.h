@@ -51,6 +51,10 @@ struct lk_run {
 	bool		 is_over;	/* larger than limit_result */
 	bool		 was_cancelled;	/* by us, for that reason */
 	struct lk_rows	*rows;		/* NULL: it has none */
+	size_t		 n_places;	/* items that its rows are for, as their last
+					   column says; 0: they are the item's */
+	bool		 is_whole;	/* its rows come as one result: they are as
+					   few and small as the last time */
 	struct lk_load_run *loads;	/* heap, one a load; NULL: not yet sent */
 	bool		 is_settled;	/* the item is filled in */
 	/* Of a unit's. */
@@ -117,5 +121,7 @@ void	lk_exec_described(struct lk_run *run) LK_ON_WORKER;
 void	lk_run_settle(struct lk_run *run) LK_ON_WORKER;
 /* Nothing has come back for it. */
 void	lk_run_clear(struct lk_run *run) LK_ON_WORKER;
+/* Its Sync has been answered, and run->again is set: as if not sent. */
+void	lk_run_again(struct lk_run *run) LK_ON_WORKER;
 
 #endif

@@ -41,6 +41,8 @@ struct lk_stmt {
 	uint64_t	 number;	/* 0: not on the server */
 	uint64_t	 prepared_us;
 	struct lk_param_types types;
+	size_t		 row_bytes;	/* of the largest, when it was last asked for
+					   several requests; 0: not known */
 	char		 sql[];
 };
 

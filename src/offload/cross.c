@@ -42,6 +42,8 @@ lk_job_free(struct lk_job **job)
 		return;
 	for (i = 0; i < (*job)->n_items; i++)
 		fini_item(&(*job)->items[i]);
+	free((*job)->together.sql);
+	free((*job)->together.types);
 	free(*job);
 	*job = NULL;
 }

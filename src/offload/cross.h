@@ -77,6 +77,18 @@ lk_item_is_typed(const struct lk_item *item)
 	return item->n_params > 0 && item->params[0].type != 0;
 }
 
+/*
+ * One statement that asks for all of a job's items at once: they differ in the
+ * values of their parameters alone.  It has a parameter for each of theirs,
+ * which is the array of their values, and the last column of its rows says whose
+ * a row is, from 1.  When it fails each item is asked alone, so that an error is
+ * its own.
+ */
+struct lk_together {
+	char		*sql;		/* heap; or NULL */
+	uint32_t	*types;		/* heap; oids of the arrays, one a parameter */
+};
+
 /* The session's transaction status after a job. */
 enum lk_xact {
 	LK_XACT_IDLE,		/* no transaction */
@@ -115,8 +127,10 @@ struct lk_job {
 					   its own; COMMIT's is nobody's */
 	size_t		 limit_result;	/* bytes of one reply at most */
 	size_t		 n_items;
+	struct lk_together together;	/* its sql is NULL: there is none */
 	/* Filled by the worker. */
 	enum lk_xact	 after;
+	bool		 was_together;	/* one statement has answered all items */
 	bool		 changed_schema; /* in it or before it in its transaction, as
 					   far as the tags say */
 	uint64_t	 run_us;	/* from handing to libpq to the last answer */
