@@ -102,6 +102,7 @@ struct lk_config {
 	enum lk_replay	 replay;
 	uint32_t	 batch_max;		/* requests in one job */
 	enum lk_group_commit group_commit;
+	uint32_t	 batch_readers;		/* sessions that read by key */
 	uint32_t	 limit_clients;		/* connections */
 	uint32_t	 limit_in_flight;	/* outstanding requests of a client */
 	uint32_t	 limit_queue;		/* of all, not yet handed to a worker */

@@ -241,6 +241,7 @@ note_said(struct lk_database *db, struct lk_buf *said)
 static void
 replace(struct lk_database *db, struct lk_catalog_read *read)
 {
+	lk_shapes_forget(db);
 	lk_catalog_let_go(db, &db->catalog);
 	db->catalog = read->catalog;
 	read->catalog = NULL;

@@ -128,6 +128,34 @@ void	lk_tx_lose(struct lk_request *req, struct lk_error *why);
 void	lk_tx_job_done(struct lk_tx *tx, struct lk_worker *worker,
 	    struct lk_request *req, struct lk_job *job);
 
+/* batch.c: reads by key */
+void	lk_batch_init(struct lk_database *db);
+void	lk_batch_fini(struct lk_database *db);
+/* Whether the call is of a shape that is known, which its request then has. */
+bool	lk_shape_find(struct lk_request *req, const struct lk_verb_call *call);
+/* It was compiled: from now on its shape is known, if it has one. */
+void	lk_shape_remember(struct lk_request *req,
+	    const struct lk_verb_call *call);
+void	lk_shape_leave(struct lk_request *req);
+/* A hold that was taken from a request. */
+void	lk_shape_let_go(struct lk_key_shape **shape);
+/* The catalog is another. */
+void	lk_shapes_forget(struct lk_database *db);
+/* Whether it is to wait for a reader and not for any slot. */
+bool	lk_batch_takes(const struct lk_request *req);
+/* It is in the queue of reads from now on, or no more. */
+void	lk_batch_enter(struct lk_request *req);
+void	lk_batch_leave(struct lk_request *req);
+/* How many workers they could use. */
+size_t	lk_batch_wants(const struct lk_database *db);
+/* The first of them that may have one, or NULL. */
+struct lk_request *lk_batch_next(struct lk_database *db);
+/* That one, and what can go with it. */
+void	lk_batch_hand_over(struct lk_worker *worker,
+	    struct lk_request *first);
+/* The worker's job is back, or is out for so long that it counts no more. */
+void	lk_batch_reader_done(struct lk_worker *worker);
+
 /* pool.c */
 void	lk_database_init(struct lk_database *db, struct lk_core *core,
 	    const struct lk_config_database *config);
@@ -689,6 +717,8 @@ bool	lk_orm_compile(struct lk_request *req, enum lk_orm_verb verb,
 bool	lk_orm_awaits_newer(struct lk_request *req, int rc);
 /* What its worker is to run, once it has a plan. */
 void	lk_orm_fill(struct lk_item *item, const struct lk_plan *plan);
+/* The same of a request that has one. */
+void	lk_orm_fill_item(struct lk_item *item, const struct lk_request *req);
 /*
  * Say more of why it failed.  True: the catalog is not what it was compiled
  * for, and is to be read again.

@@ -2,6 +2,7 @@ noinst_LIBRARIES += src/core/libcore.a
 src_core_libcore_a_SOURCES =			\
 	src/core/admin.c			\
 	src/core/arrive.c			\
+	src/core/batch.c			\
 	src/core/cancel.c			\
 	src/core/catalog.c			\
 	src/core/channel.c			\

@@ -19,6 +19,9 @@ void
 lk_orm_forget(struct lk_request *req)
 {
 	req->cursor = 0;
+	if (req->shape != NULL)
+		lk_keyed_forget_plan(&req->plan);
+	lk_shape_leave(req);
 	lk_plan_fini(&req->plan);
 	lk_catalog_let_go(req->database, &req->catalog);
 }
@@ -39,10 +42,19 @@ compile(struct lk_request *req, enum lk_orm_verb verb, size_t first,
 	int rc;
 
 	lk_orm_forget(req);
-	rc = lk_verb_compile(catalog, &call, &req->plan, error);
-	if (rc == 0)
+	/* OPEN's are its cursor's. */
+	if (first == 0 && lk_shape_find(req, &call)) {
+		lk_keyed_plan(req->shape->keyed, call.args, &req->plan);
 		req->catalog = lk_catalog_hold(catalog);
-	return rc;
+		return 0;
+	}
+	rc = lk_verb_compile(catalog, &call, &req->plan, error);
+	if (rc != 0)
+		return rc;
+	req->catalog = lk_catalog_hold(catalog);
+	if (first == 0)
+		lk_shape_remember(req, &call);
+	return 0;
 }
 
 /*
@@ -110,6 +122,32 @@ put_text(char *at, const char *data, size_t n)
 	memcpy(at, data, n);
 	at[n] = '\0';
 	return at + n + 1;
+}
+
+/* The shape is there until the job is back, and none of the parameters is cut. */
+static void
+fill_from_shape(struct lk_item *item, const struct lk_plan *plan)
+{
+	size_t i;
+
+	item->sql = plan->sql;
+	item->shape = plan->shape;
+	lk_with_copy(&item->with, &plan->with);
+	item->n_params = plan->n_params;
+	item->params = lk_xcalloc(plan->n_params, sizeof(*item->params));
+	for (i = 0; i < plan->n_params; i++)
+		item->params[i] = (struct lk_param){
+		    .data = plan->params[i].data, .len = plan->params[i].len,
+		    .type = plan->params[i].type };
+}
+
+void
+lk_orm_fill_item(struct lk_item *item, const struct lk_request *req)
+{
+	if (req->shape != NULL)
+		fill_from_shape(item, &req->plan);
+	else
+		lk_orm_fill(item, &req->plan);
 }
 
 void

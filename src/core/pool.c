@@ -47,6 +47,7 @@ down_for_long(struct lk_timer *timer)
 	    down_timer);
 
 	fail_ready(db, &db->ready_lent);
+	fail_ready(db, &db->ready_reads);
 	fail_ready(db, &db->ready_autocommit);
 	fail_ready(db, &db->ready_tx);
 	lk_catalog_give_up(db);
@@ -63,6 +64,7 @@ lk_database_init(struct lk_database *db, struct lk_core *core,
 	lk_list_init(&db->ready_tx);
 	lk_list_init(&db->ready_lent);
 	lk_timer_init(&db->down_timer, down_for_long);
+	lk_batch_init(db);
 	lk_catalog_init(db);
 	lk_channels_init(&db->channels);
 }
@@ -70,7 +72,8 @@ lk_database_init(struct lk_database *db, struct lk_core *core,
 void
 lk_database_fini(struct lk_database *db)
 {
-	lk_assert(db->n_ready == 0);
+	lk_assert(db->n_ready == 0 && db->n_readers == 0);
+	lk_batch_fini(db);
 	lk_catalog_fini(db);
 	lk_channels_fini(&db->channels);
 	free(db->down_text);
@@ -94,7 +97,9 @@ lk_database_named(struct lk_core *core, const struct lk_arg *name)
 static struct lk_list *
 ready_list(struct lk_database *db, const struct lk_request *req)
 {
-	return req->tx != NULL ? &db->ready_tx : &db->ready_autocommit;
+	if (req->tx != NULL)
+		return &db->ready_tx;
+	return lk_batch_takes(req) ? &db->ready_reads : &db->ready_autocommit;
 }
 
 /* It waits from now on, in the place before `where`; or in the lane of its row. */
@@ -111,6 +116,8 @@ put_in_queue(struct lk_database *db, struct lk_request *req,
 	if (req->tx != NULL)
 		lk_tx_set_state(req->tx, LK_TX_QUEUED);
 	lk_list_insert(where, &req->ready_link);
+	if (lk_batch_takes(req))
+		lk_batch_enter(req);
 	db->n_ready++;
 	if (core->config->timeout_queue_us > 0)
 		lk_timer_set(&core->timers, &req->queue_timer,
@@ -146,11 +153,18 @@ lk_database_enqueue_again(struct lk_database *db, struct lk_request *req)
 	put_in_queue(db, req, at);
 }
 
+/* Workers that those in the queue could use. */
+static size_t
+demand(const struct lk_database *db)
+{
+	return db->n_ready - db->n_reads + lk_batch_wants(db);
+}
+
 bool
 lk_database_is_short(const struct lk_database *db)
 {
 	/* Those on their way to a session will serve as many. */
-	return db->n_ready > db->n_connecting && lk_list_is_empty(&db->idle) &&
+	return demand(db) > db->n_connecting && lk_list_is_empty(&db->idle) &&
 	    db->n_workers >= db->config->workers_max;
 }
 
@@ -173,6 +187,7 @@ lk_database_dequeue(struct lk_request *req)
 	if (req->hold != NULL && req->hold->state == LK_HOLD_CALLED)
 		lk_lane_leave(req);
 	lk_list_remove(&req->ready_link);
+	lk_batch_leave(req);
 	lk_timer_clear(&req->core->timers, &req->queue_timer);
 	req->database->n_ready--;
 }
@@ -191,14 +206,17 @@ first(const struct lk_list *ready)
  * more than max was started: until they are served nobody can go on.
  */
 static struct lk_request *
-pick(const struct lk_database *db)
+pick(struct lk_database *db)
 {
 	struct lk_request *lent = first(&db->ready_lent);
 	struct lk_request *one = first(&db->ready_autocommit);
 	struct lk_request *tx = first(&db->ready_tx);
+	struct lk_request *read = lk_batch_next(db);
 
 	if (lent != NULL)
 		return lent;
+	if (one == NULL || (read != NULL && read->queued_us < one->queued_us))
+		one = read;
 	if (one == NULL || tx == NULL)
 		return one != NULL ? one : tx;
 	return one->queued_us <= tx->queued_us + NEW_TX_PENALTY_US ? one : tx;
@@ -207,7 +225,7 @@ pick(const struct lk_database *db)
 static void
 grow(struct lk_database *db)
 {
-	while (db->n_connecting < db->n_ready &&
+	while (db->n_connecting < demand(db) &&
 	    db->n_workers < db->config->workers_max &&
 	    !db->core->is_stopping) {
 		if (lk_worker_start(db) == NULL)
@@ -240,6 +258,8 @@ lk_database_lend(struct lk_request *req)
 		return false;
 	}
 	lk_list_remove(&req->ready_link);
+	lk_batch_leave(req);
+	req->is_alone = true;
 	lk_list_append(&db->ready_lent, &req->ready_link);
 	req->is_lent = true;
 	db->n_lent++;
@@ -302,9 +322,13 @@ lk_database_dispatch(struct lk_database *db)
 	struct lk_request *req;
 
 	while ((req = pick(db)) != NULL && !lk_list_is_empty(&db->idle)) {
+		worker = lk_container(db->idle.next, struct lk_worker, link);
+		if (lk_list_is_linked(&req->shape_link)) {
+			lk_batch_hand_over(worker, req);
+			continue;
+		}
 		if (lk_park_join(req) || !lk_lane_take(req))
 			continue;
-		worker = lk_container(db->idle.next, struct lk_worker, link);
 		end_lending(req, "lent");
 		lk_database_dequeue(req);
 		if (req->tx != NULL) {

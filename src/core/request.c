@@ -249,6 +249,7 @@ lk_request_new(struct lk_client *client)
 	lk_list_init(&req->tx_link);
 	lk_list_init(&req->ready_link);
 	lk_list_init(&req->job_link);
+	lk_list_init(&req->shape_link);
 	lk_list_init(&req->todo_link);
 	lk_list_init(&req->catalog_link);
 	lk_list_init(&req->subscriptions);

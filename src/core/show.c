@@ -445,6 +445,7 @@ show_slot_waits(struct lk_row *row, const struct lk_database *db)
 	lk_words_slots(&who, db, row->viewer);
 	lk_suspect_slots(&suspect, db);
 	show_queue(row, &db->ready_autocommit, &who, &suspect);
+	show_queue(row, &db->ready_reads, &who, &suspect);
 	show_queue(row, &db->ready_tx, &who, &suspect);
 	lk_buf_fini(&who);
 	lk_buf_fini(&suspect);
@@ -463,6 +464,7 @@ count_waits(const struct lk_core *core)
 	n += count(&core->laned);
 	for (i = 0; i < core->n_databases; i++)
 		n += count_queued_long(&core->databases[i].ready_autocommit) +
+		    count_queued_long(&core->databases[i].ready_reads) +
 		    count_queued_long(&core->databases[i].ready_tx);
 	return n;
 }

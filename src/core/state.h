@@ -14,6 +14,7 @@
 #include "base/pool.h"
 #include "core/core.h"
 #include "core/graph.h"
+#include "orm/keyed.h"
 #include "orm/verb.h"
 #include "resp/encode.h"
 
@@ -87,6 +88,12 @@ enum lk_worker_state {
 	LK_WORKER__N,
 };
 
+/* What the item of a request that has left its job points into. */
+struct lk_left {
+	struct lk_arg	*args;
+	struct lk_key_shape *shape;	/* a hold, or NULL */
+};
+
 struct lk_worker {
 	struct lk_list	 link;		/* in database->idle, most recent first */
 	struct lk_database *database;
@@ -101,9 +108,11 @@ struct lk_worker {
 	bool		 has_job;
 	bool		 is_batch;	/* each of its items is its request's own
 					   affair */
+	bool		 is_reader;	/* a job of reads by key is out, and has not
+					   been for long */
 	bool		 is_breaking;	/* a batch that is being cancelled, to be
 					   asked again one by one */
-	struct lk_arg	**left;		/* of those who have left the job; heap */
+	struct lk_left	*left;		/* what those who have left it let it; heap */
 	size_t		 n_left;
 	bool		 is_clean;	/* may serve somebody else */
 	unsigned	 n_cancels;	/* out: the fence is up while not 0 */
@@ -180,7 +189,14 @@ struct lk_database {
 	struct lk_list	 ready_tx;	/* the same, first of a new tx */
 	struct lk_list	 ready_lent;	/* the same, with a reserve worker on
 					   its way: served first */
-	size_t		 n_ready;	/* in all three */
+	struct lk_list	 ready_reads;	/* the same, reads by key: for a reader */
+	size_t		 n_ready;	/* in all four */
+	size_t		 n_reads;	/* in ready_reads */
+	uint32_t	 n_readers;	/* workers that are is_reader */
+	struct lk_timer	 read_timer;	/* one of them may have become slow */
+	struct lk_hash	 shapes;	/* of the catalog in force */
+	struct lk_list	 all_shapes;
+	size_t		 n_shapes;
 	uint32_t	 n_lent;	/* in ready_lent */
 	bool		 wants_serve;	/* some have come to be ready */
 	uint64_t	 lend_again_us;	/* not before: none could be opened */
@@ -214,6 +230,20 @@ struct lk_database {
 	struct lk_timer	 catalog_timer;	/* the next reading */
 	struct lk_catalog *dead_catalogs; /* to be freed, some at a time */
 	struct lk_timer	 dead_timer;
+};
+
+/*
+ * Reads by key of one shape.  Lives as long as its database knows it or a
+ * request is of it.
+ */
+struct lk_key_shape {
+	struct lk_list	 link;		/* database->all_shapes */
+	struct lk_hash_node node;	/* database->shapes */
+	struct lk_database *database;
+	unsigned	 n_holds;
+	struct lk_catalog *catalog;	/* held */
+	struct lk_keyed	*keyed;
+	struct lk_list	 ready;		/* requests in ready_reads, in order */
 };
 
 /* ---- clients and tasks ---- */
@@ -357,9 +387,11 @@ struct lk_request {
 					   NULL */
 	struct lk_plan	 plan;		/* to be run instead of args; its sql is
 					   NULL: there is none */
+	struct lk_key_shape *shape;	/* held; NULL: it is no read by key */
+	struct lk_list	 shape_link;	/* shape->ready, while in ready_reads */
 	bool		 was_recompiled;	/* for the server knew better */
-	bool		 is_alone;	/* it is in no batch: it was, and that waited
-					   for a lock */
+	bool		 is_alone;	/* in no batch: it was in one that waited for
+					   a lock, or is lent a worker */
 	bool		 was_lost;	/* with its session, and is run again */
 	struct lk_unit	*unit;		/* EXEC's, or NULL */
 	bool		 is_must;	/* MUST stands before the verb */

@@ -130,6 +130,7 @@ queue_due(const struct lk_server *server, const struct lk_database *db)
 
 	note_queue(&db->ready_tx, &first_us, &last_us);
 	note_queue(&db->ready_autocommit, &first_us, &last_us);
+	note_queue(&db->ready_reads, &first_us, &last_us);
 	if (first_us == LK_NEVER)
 		return LK_NEVER;
 	still_us = still_since(db);
@@ -551,7 +552,7 @@ see_job(struct lk_server *server, struct lk_worker *worker)
 	LK_LIST_EACH(&worker->requests, it, next)
 		see_statement(server, lk_worker_request_at(it));
 	wait = lk_look_find(server->last, worker->backend_pid);
-	if (worker->is_batch && wait != NULL && wait->waitstart[0] != '\0' &&
+	if (worker->is_batch && !is_off(server->core) && wait != NULL && wait->waitstart[0] != '\0' &&
 	    worker->seq <= server->last->seq)
 		lk_cancel_batch(worker, wait);
 }

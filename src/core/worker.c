@@ -215,7 +215,7 @@ lk_worker_fill(struct lk_item *item, const struct lk_request *req)
 	}
 	item->kind = LK_ITEM_SQL;
 	if (req->plan.sql != NULL) {
-		lk_orm_fill(item, &req->plan);
+		lk_orm_fill_item(item, req);
 	} else {
 		item->sql = req->args[0].data;
 		fill_params(item, req);
@@ -291,7 +291,7 @@ lk_worker_submit_batch(struct lk_worker *worker, struct lk_request **reqs,
 		take_along(worker, reqs[i]);
 	}
 	worker->is_batch = true;
-	core->stats.statements += n;
+	core->stats.statements += job->together.sql != NULL ? 1 : n;
 	hand_over(worker, &job);
 	for (i = 0; i < n; i++)
 		lk_watch_statement(reqs[i]);
@@ -304,16 +304,25 @@ keep_args(struct lk_worker *worker, struct lk_request *req)
 	lk_words_keep(req);
 	worker->left = lk_xrealloc(worker->left,
 	    (worker->n_left + 1) * sizeof(*worker->left));
-	worker->left[worker->n_left++] = req->args;
+	worker->left[worker->n_left++] =
+	    (struct lk_left){ req->args, req->shape };
 	req->args = NULL;
 	req->n_args = 0;
+	if (req->shape != NULL)
+		lk_keyed_forget_plan(&req->plan);
+	req->shape = NULL;
 }
 
 static void
 free_left(struct lk_worker *worker)
 {
-	while (worker->n_left > 0)
-		free(worker->left[--worker->n_left]);
+	struct lk_left *left;
+
+	while (worker->n_left > 0) {
+		left = &worker->left[--worker->n_left];
+		free(left->args);
+		lk_shape_let_go(&left->shape);
+	}
 	free(worker->left);
 	worker->left = NULL;
 }
@@ -454,11 +463,16 @@ statement_done(struct lk_request *req, struct lk_item *item)
 		say_lost_with(req, item);
 }
 
+/* What the worker has sent, beyond what it was handed. */
 static void
-count_loaded(struct lk_core *core, const struct lk_job *job)
+count_statements(struct lk_core *core, const struct lk_job *job)
 {
 	size_t i;
 
+	if (job->was_together)
+		core->stats.coalesced += job->n_items;
+	else if (job->together.sql != NULL)
+		core->stats.statements += job->n_items;
 	for (i = 0; i < job->n_items; i++)
 		core->stats.statements += job->items[i].n_loaded;
 }
@@ -536,14 +550,17 @@ is_broken_off(const struct lk_request *req, const struct lk_item *item)
 {
 	return item->outcome == LK_ITEM_FAILED &&
 	    strcmp(item->error.sqlstate, "57014") == 0 &&
-	    req->client != NULL && !req->why.is_set && !req->want_look &&
-	    !req->core->is_stopping;
+	    req->client != NULL && !req->why.is_set && !req->core->is_stopping;
 }
 
 static void
 ask_alone(struct lk_request *req)
 {
 	req->is_alone = true;
+	if (req->want_look)	/* its deadline has passed: now it can end */
+		lk_timer_set(&req->core->timers, &req->deadline_timer,
+		    req->core->now_us);
+	req->want_look = false;
 	req->waitstart[0] = '\0';
 	req->was_reported = false;
 	req->spent_us = req->locked_us;
@@ -562,10 +579,6 @@ group_failed(struct lk_request *req, struct lk_item *item)
 		item->outcome = LK_ITEM_UNSENT;
 		statement_done(req, item);
 	} else {
-		if (req->want_look)	/* its deadline has passed */
-			lk_timer_set(&req->core->timers, &req->deadline_timer,
-			    req->core->now_us);
-		req->want_look = false;
 		ask_alone(req);
 	}
 }
@@ -649,13 +662,14 @@ lk_worker_job_done(struct lk_worker *worker, struct lk_job *job)
 
 	if (req != NULL)
 		note_answer(req, job, lk_job_answer(job));
-	count_loaded(worker->database->core, job);
+	count_statements(worker->database->core, job);
 	if (job->after == LK_XACT_GONE)
 		lose_session(worker);
 	if (job->after == LK_XACT_IDLE && job->changed_schema)
 		lk_catalog_doubt(worker->database);
 	worker->has_job = worker->is_batch = false;
 	free_left(worker);
+	lk_batch_reader_done(worker);
 	if (is_batch)
 		batch_done(worker, job);
 	else

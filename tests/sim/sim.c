@@ -775,7 +775,8 @@ begin_config(void)
 		.limit_queue = 1000,
 		.limit_request_bytes = 1 << 20,
 		.limit_output_bytes = 1 << 20,
-		.batch_max = 128,
+		.batch_max = 1 + below(8),
+		.batch_readers = 1 + below(3),
 		.group_commit = LK_GROUP_OFF,
 		.replay = in_100(70) ? LK_REPLAY_DML : LK_REPLAY_OFF,
 	};

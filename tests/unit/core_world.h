@@ -929,6 +929,7 @@ begin_unread_world(size_t n_databases, uint32_t n_min, uint32_t n_max)
 		.limit_request_bytes = 1 << 20,
 		.limit_output_bytes = 1 << 20,
 		.batch_max = 128,
+		.batch_readers = 2,
 	};
 	world.uid = 1;
 	world.now_us = LK_US_PER_S;

@@ -17,6 +17,7 @@ unit_programs =					\
 	tests/unit/test_client_mux		\
 	tests/unit/test_client_reply		\
 	tests/unit/test_client_conn		\
+	tests/unit/test_core_batch		\
 	tests/unit/test_core_catalog		\
 	tests/unit/test_core_cursor		\
 	tests/unit/test_core_graph		\
@@ -73,6 +74,7 @@ tests_unit_test_client_frame_LDADD = $(client_libs) $(CMOCKA_LIBS)
 tests_unit_test_client_mux_LDADD = $(client_libs) $(CMOCKA_LIBS)
 tests_unit_test_client_reply_LDADD = $(client_libs) $(CMOCKA_LIBS)
 tests_unit_test_client_conn_LDADD = $(client_libs) $(CMOCKA_LIBS)
+tests_unit_test_core_batch_LDADD = $(core_libs) $(CMOCKA_LIBS)
 tests_unit_test_core_catalog_LDADD = $(core_libs) $(CMOCKA_LIBS)
 tests_unit_test_core_cursor_LDADD = $(core_libs) $(CMOCKA_LIBS)
 tests_unit_test_core_graph_LDADD = $(core_libs) $(CMOCKA_LIBS)

@@ -2,10 +2,12 @@
  * core under random schedules: whatever clients, sessions, cancels, looks and
  * timers do and in whatever order, every request gets exactly one reply, no
  * task and no transaction has two statements out, no session is given work
- * behind its fence (core_world.h asserts that), and nothing is left.
+ * behind its fence (core_world.h asserts that), each read by key gets its own
+ * row, whatever batches it was in, and nothing is left.
  * LK_SEED=n begins with schedule n.
  */
 #include "core_world.h"
+#include "orm_models.h"
 
 #include "resp/value.h"
 
@@ -27,6 +29,7 @@ struct player {
 
 static struct player players[N_CLIENTS];
 static unsigned n_arrived;
+static unsigned last_key;	/* of reads: each has a tag and a key of its own */
 
 static uint32_t
 below(uint32_t n)
@@ -66,6 +69,18 @@ is_reply(const struct lk_value *value)
 	    !is_said(value, "pmessage");
 }
 
+/* Of a read with that tag: an error, or what belongs to its key. */
+static void
+check_read(const struct lk_value *tag, const struct lk_value *body)
+{
+	if (tag->type != LK_VALUE_BULK || tag->text[0] != 'g' ||
+	    body->type == LK_VALUE_ERROR)
+		return;
+	assert_int_equal(body->type, LK_VALUE_SIMPLE);
+	if (strcmp(body->text, "QUEUED") != 0)
+		assert_string_equal(body->text, tag->text + 1);
+}
+
 static void
 count_reply(struct player *player, const struct lk_value *value)
 {
@@ -75,8 +90,10 @@ count_reply(struct player *player, const struct lk_value *value)
 		return;
 	player->n_got++;
 	if (value->type == LK_VALUE_ARRAY && value->n_items == 3 &&
-	    value->items[0].type == LK_VALUE_SIMPLE)
+	    value->items[0].type == LK_VALUE_SIMPLE) {
 		body = &value->items[2];
+		check_read(&value->items[1], body);
+	}
 	if (body->type == LK_VALUE_INT && body->integer > 1)
 		snprintf(player->handles[below(N_HANDLES)], 32, "#%lld",
 		    (long long)body->integer);
@@ -132,19 +149,22 @@ has_tag(const struct words *words)
 
 /* The statement's text names its task, so that the invariant can be seen. */
 static void
-put_envelope(struct words *words, struct player *player, char task_out[16])
+put_envelope(struct words *words, struct player *player, bool is_read,
+    char task_out[16])
 {
 	const char *handle = player->handles[below(N_HANDLES)];
 
 	strcpy(task_out, "?");
-	if (in_100(40))
+	if (is_read)
+		put(words, "@g%u", ++last_key);
+	else if (in_100(40))
 		put(words, "@t%u", below(4));
 	if (in_100(60)) {
 		snprintf(task_out, 16, "%u%c", player->serial,
 		    (char)('a' + below(3)));
 		put(words, "%%%s", task_out);
 	}
-	if (handle[0] != '\0' && in_100(50))
+	if (handle[0] != '\0' && in_100(is_read ? 10 : 50))
 		put(words, "%s", handle);
 	if (in_100(10))
 		put(words, "~%u", below(300));
@@ -290,16 +310,39 @@ put_hello(struct words *words)
 	put(words, "t%u", below(2));
 }
 
+/* Of one of three shapes. */
+static void
+put_read(struct words *words)
+{
+	uint32_t dice = below(3);
+
+	put(words, "%s", dice == 0 ? "FIRST" : "GET");
+	put(words, "users");
+	if (dice == 0) {
+		put(words, "WHERE");
+		put(words, "id");
+		put(words, "=");
+	}
+	put(words, "%u", last_key);
+	if (dice == 1) {
+		put(words, "FIELDS");
+		put(words, "id");
+	}
+}
+
 static void
 send_something(struct player *player)
 {
 	struct words words = { .n = 0 };
 	uint32_t dice = below(100);
+	bool is_read = in_100(30);
 	char task[16];
 
 	lk_assert_loop();
-	put_envelope(&words, player, task);
-	if (dice < 4) {
+	put_envelope(&words, player, is_read, task);
+	if (is_read) {
+		put_read(&words);
+	} else if (dice < 4) {
 		put_subscribe(&words);
 	} else if (dice < 15) {
 		put_unit(&words, task);
@@ -370,6 +413,50 @@ drain_randomly(struct fake_conn *conn)
 
 /* ---- threads ---- */
 
+static bool
+is_read(const struct lk_item *item)
+{
+	return item->sql != NULL && strstr(item->sql, "\"users\"") != NULL;
+}
+
+static void
+put_row(struct lk_item *item)
+{
+	if (is_read(item))
+		lk_buf_printf(&item->reply, "+%.*s\r\n",
+		    (int)item->params[0].len, item->params[0].data);
+	else
+		lk_buf_puts(&item->reply, "+done\r\n");
+}
+
+/* Each as it likes; or all have been cancelled. */
+static void
+end_reads(uint32_t w)
+{
+	struct lk_job *job = world.workers[w].job;
+	bool are_cancelled = in_100(10);
+	struct lk_item *item;
+	uint32_t dice;
+	size_t i;
+
+	for (i = 0; i < job->n_items; i++) {
+		item = &job->items[i];
+		dice = are_cancelled ? 0 : below(100);
+		item->outcome = dice < 10 ? LK_ITEM_FAILED : dice < 15 ?
+		    LK_ITEM_UNSENT : LK_ITEM_DONE;
+		if (item->outcome == LK_ITEM_DONE)
+			put_row(item);
+		if (item->outcome != LK_ITEM_FAILED)
+			continue;
+		lk_error_set(&item->error, LK_ERR_PG, "no");
+		lk_error_set_sqlstate(&item->error, dice < 5 ? "57014" :
+		    dice < 8 ? "22003" : "42703");
+	}
+	job->after = LK_XACT_IDLE;
+	job->was_together = job->together.sql != NULL && in_100(80);
+	post_job(w);
+}
+
 static void
 end_job(uint32_t w)
 {
@@ -380,6 +467,10 @@ end_job(uint32_t w)
 
 	if (dice < 8) {
 		lose(w, dice < 4 ? LK_ITEM_LOST : LK_ITEM_UNSENT);
+		return;
+	}
+	if (is_read(&job->items[0]) && !job->in_tx && !job->is_unit) {
+		end_reads(w);
 		return;
 	}
 	job->after = job->in_tx ? LK_XACT_OPEN : LK_XACT_IDLE;
@@ -398,7 +489,7 @@ end_job(uint32_t w)
 		snprintf(item->tag, sizeof(item->tag), "%s",
 		    dice < 40 && strcmp(item->sql, "COMMIT") == 0 ?
 		    "ROLLBACK" : item->sql);
-		lk_buf_puts(&item->reply, "+done\r\n");
+		put_row(item);
 	}
 	post_job(w);
 }
@@ -502,6 +593,17 @@ answer_look_randomly(void)
 }
 
 static void
+read_catalogs(void)
+{
+	if (world.readers[0].read == NULL)
+		return;
+	if (in_100(90))
+		answer_catalog(0, orm_catalog());
+	else
+		fail_catalog(0, "no");
+}
+
+static void
 let_time_pass(uint32_t ms)
 {
 	lk_assert_loop();
@@ -558,6 +660,7 @@ step(void)
 		answer_one_cancel();
 	} else if (dice < 92) {
 		answer_look_randomly();
+		read_catalogs();
 	} else {
 		let_time_pass(below(60));
 	}
@@ -607,6 +710,7 @@ settle(void)
 		move_listener();
 		answer_one_cancel();
 		answer_look();
+		read_catalogs();
 		let_time_pass(20);
 		check();
 	}
@@ -638,9 +742,13 @@ play(void)
 	rng = seed;
 	n_arrived = 0;
 	n_max = 1 + below(5);
-	begin_world(below(n_max < 3 ? n_max : 3), n_max);
+	begin_unread_world(1, below(n_max < 3 ? n_max : 3), n_max);
+	lk_core_run_timers(world.core);
+	answer_catalog(0, orm_catalog());
 	world.databases[0].workers_reserve = below(3);
 	world.config.timeout_lock_us = 0;
+	world.config.batch_max = 1 + below(6);
+	world.config.batch_readers = 1 + below(3);
 	if (in_100(50))
 		world.config.limit_output_bytes = 20;
 	if (in_100(50))

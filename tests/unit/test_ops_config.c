@@ -304,7 +304,8 @@ static const struct wrong wrongs[] = {
 	{ "a = \"x\\x00y\";", ":1: ", "zero byte", "" },
 	/* names */
 	{ "listne = {};", ":1: listne: ", "is not known",
-	    "listen, databases, timeouts, deadlock, replay, batch, limits, models, log" },
+	    "listen, databases, timeouts, deadlock, replay, batch, limits, "
+	    "models, log" },
 	{ DB "listen = {\n sock = \"x\"; };", ":3: listen.sock: ",
 	    "is not known", "socket, mode, group" },
 	{ DB "listen = {\n Mode = \"0600\"; };", ":3: listen.Mode: ",
