@@ -1,5 +1,6 @@
 /*
- * A blocking client for one connection to the daemon.
+ * A blocking client for one connection to the daemon, for bench/: it measures
+ * what the library's own way of connecting would add to.  Not in the library.
  *
  * A client belongs to one thread at a time.  Functions that block say so, and
  * end with -LK_E_AGAIN when the time set by lk_client_set_timeout() has

@@ -184,6 +184,7 @@ plan_retry(struct lk_conn *conn)
 		wait_ms = MAX_RETRY_MS;
 	wait_ms += lk_clock_us() % (wait_ms / 2 + 1);
 	conn->retry_us = after_ms((int)wait_ms);
+	conn->n_failed++;
 }
 
 static void
@@ -241,7 +242,6 @@ lk_conn_drop(struct lk_conn *conn, const char *why)
 	conn->last_errno = 0;
 	close_fd(conn);
 	set_why(conn, copy);
-	conn->n_failed = 0;
 	plan_retry(conn);
 	conn->give_up_us = after_ms(conn->options.wait_ms);
 	set_state(conn, LK_STATE_DOWN);
@@ -257,7 +257,6 @@ fail_attempt(struct lk_conn *conn, const char *why)
 	close_fd(conn);
 	set_why(conn, why);
 	plan_retry(conn);
-	conn->n_failed++;
 	set_state(conn, LK_STATE_DOWN);
 }
 
@@ -346,14 +345,16 @@ deliver(struct lk_conn *conn)
 
 	while (!conn->is_closed && conn->epoch == epoch) {
 		event = lk_mux_next(conn->mux, &reply, &arg);
-		if (event == LK_MUX_REPLY)
-			hand_over(arg, reply);
-		else if (event == LK_MUX_PUSH)
-			take_push(conn, reply);
-		else if (event == LK_MUX_STRAY)
-			keep_stray(conn, reply);
-		else
+		if (event == LK_MUX_NOTHING)
 			return;
+		if (event == LK_MUX_PUSH) {
+			take_push(conn, reply);
+		} else if (event == LK_MUX_STRAY) {
+			keep_stray(conn, reply);
+		} else {
+			conn->n_failed = 0;	/* it is of use */
+			hand_over(arg, reply);
+		}
 	}
 }
 
@@ -365,7 +366,6 @@ be_up(struct lk_conn *conn, struct lk_reply *hello)
 	lk_mux_pass_on(conn->greeter, conn->mux);
 	lk_mux_free(&conn->greeter);
 	conn->greet_us = conn->give_up_us = LK_NEVER;
-	conn->n_failed = 0;
 	set_state(conn, LK_STATE_UP);
 }
 
@@ -461,7 +461,7 @@ receive_once(struct lk_conn *conn, const char **why_out)
 static void
 receive_some(struct lk_conn *conn)
 {
-	unsigned epoch = conn->epoch, n_failed = conn->n_failed, i;
+	unsigned epoch = conn->epoch, i;
 	const char *why = NULL;
 	bool has_more = true;
 
@@ -472,8 +472,7 @@ receive_some(struct lk_conn *conn)
 		if (conn->state == LK_STATE_UP)
 			deliver(conn);
 		/* Functions of the program's may have done anything. */
-		if (conn->is_closed || conn->epoch != epoch ||
-		    conn->n_failed > n_failed || conn->fd < 0)
+		if (conn->is_closed || conn->epoch != epoch || conn->fd < 0)
 			return;
 		if (why == NULL)
 			why = lk_mux_error(stream_of(conn));

@@ -32,7 +32,7 @@ struct lk_conn {
 	struct lk_mux	*greeter;	/* until HELLO is answered; or NULL */
 	struct lk_reply	*hello;		/* or NULL */
 	unsigned	 epoch;		/* counts connections */
-	unsigned	 n_failed;	/* attempts since one succeeded */
+	unsigned	 n_failed;	/* attempts without any reply since */
 	uint64_t	 retry_us;	/* next attempt; LK_NEVER */
 	uint64_t	 give_up_us;	/* those who wait for one fail then */
 	uint64_t	 greet_us;	/* HELLO's reply must be here */

@@ -12,6 +12,7 @@
 
 #include <lockkeeper.h>
 
+#include "client/conn.h"
 #include "client/socket.h"
 
 #define HELLO_REPLY	"%1\r\n+server\r\n+lockkeeper\r\n"
@@ -259,6 +260,29 @@ a_loss_is_told_as_it_is_and_not_sent_again(void **state)
 	assert_kind(w, 2, LK_KIND_CONNLOST);
 }
 
+/* One that greets and closes is as little use as one that is not there. */
+static void
+what_is_lost_again_and_again_is_tried_less_often(void **state)
+{
+	struct world *w = *state;
+	unsigned i;
+
+	for (i = 1; i < 6; i++) {
+		greet(w);
+		hang_up(w);
+		settle(w);
+		assert_int_equal(w->conn->n_failed, i);
+		wait_while(w, LK_STATE_DOWN);
+	}
+	greet(w);
+	submit(w, "PING", NULL);
+	read_sent(w);
+	answer(w, "*3\r\n+reply\r\n$1\r\n0\r\n+PONG\r\n");
+	hang_up(w);
+	settle(w);
+	assert_int_equal(w->conn->n_failed, 1);
+}
+
 static void
 without_a_daemon_requests_fail_after_wait_ms(void **state)
 {
@@ -266,7 +290,7 @@ without_a_daemon_requests_fail_after_wait_ms(void **state)
 
 	close(w->listen_fd);
 	lk_conn_free(&w->conn);
-	w->options.wait_ms = 30;
+	w->options.wait_ms = 500;
 	w->conn = lk_conn_new(&w->options);
 	submit(w, "PING", NULL);
 	lk_conn_wait(w->conn, -1);
@@ -559,6 +583,7 @@ main(void)
 		TEST(nothing_is_sent_before_hello_is_answered),
 		TEST(a_refused_hello_is_told_and_tried_again),
 		TEST(a_loss_is_told_as_it_is_and_not_sent_again),
+		TEST(what_is_lost_again_and_again_is_tried_less_often),
 		TEST(without_a_daemon_requests_fail_after_wait_ms),
 		TEST(a_reply_may_close_the_connection),
 		TEST(an_event_loop_is_told_when_there_is_something_to_send),
