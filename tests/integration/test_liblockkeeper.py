@@ -31,11 +31,13 @@ def program(name):
 
 
 def finish(*argv, env=None, timeout_s=60):
+    """What it says, but for warnings: AddressSanitizer has one about
+    ucontext, whatever comes of it."""
     done = subprocess.run([str(arg) for arg in argv], text=True, check=False,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          capture_output=True,
                           timeout=timeout_s * FACTOR / 10,
                           env=os.environ | (env or {}))
-    assert done.returncode == 0, done.stdout
+    assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
 
