@@ -308,6 +308,7 @@ a_batch_that_waits_for_a_lock_is_asked_again_one_by_one(void **state)
 	uint32_t w;
 
 	(void)state;
+	lk_assert_loop();
 	keep_readers_busy();
 	SAY(&ann, "@a", "GET", "users", "3");
 	SAY(&bob, "@b", "~20", "GET", "users", "4");
@@ -377,6 +378,7 @@ static void
 a_paused_clients_reads_wait_outside(void **state)
 {
 	(void)state;
+	lk_assert_loop();
 	keep_readers_busy();
 	SAY(&ann, "@a", "GET", "users", "3");
 	SAY(&bob, "@b", "GET", "users", "4");

@@ -739,6 +739,7 @@ play(void)
 	uint32_t n_max;
 	size_t i;
 
+	lk_assert_loop();
 	rng = seed;
 	n_arrived = 0;
 	n_max = 1 + below(5);
