@@ -4,6 +4,8 @@ src_db_libdb_a_SOURCES =			\
 	src/db/array.h				\
 	src/db/backoff.c			\
 	src/db/backoff.h			\
+	src/db/bind.c				\
+	src/db/bind.h				\
 	src/db/catalog.c			\
 	src/db/catalog.h			\
 	src/db/cell.c				\

@@ -5,7 +5,7 @@
 #include <strings.h>
 
 #include "base/clock.h"
-#include "base/die.h"
+#include "db/bind.h"
 #include "db/load.h"
 #include "db/pgerror.h"
 #include "db/prepare.h"
@@ -161,66 +161,6 @@ take_answers(struct unit *unit, size_t end)
 	return settle_all(unit, end);
 }
 
-/* ---- values that are other items' columns ---- */
-
-static LK_ON_WORKER bool
-bind_column(struct lk_run *run, struct lk_param *param)
-{
-	const struct lk_run *from = &run->exec->runs[param->from - 1];
-	int column;
-
-	if (from->row == NULL) {
-		lk_error_set(&run->item->error, LK_ERR_UNMET, "column %s of "
-		    "verb %u is to be a value, and that verb gave no row",
-		    param->data, (unsigned)param->from);
-		return false;
-	}
-	column = lk_rows_column(from->rows, param->data);
-	if (column < 0) {
-		lk_error_set(&run->item->error, LK_ERR_SYNTAX, "column %s of "
-		    "verb %u is to be a value, and that verb's row has no such "
-		    "column", param->data, (unsigned)param->from);
-		return false;
-	}
-	param->data = PQgetisnull(from->row, 0, column) ? NULL :
-	    PQgetvalue(from->row, 0, column);
-	param->len = (size_t)PQgetlength(from->row, 0, column);
-	return true;
-}
-
-static LK_ON_WORKER bool
-bind_columns(struct lk_run *run)
-{
-	struct lk_item *item = run->item;
-	size_t i;
-
-	for (i = 0; i < item->n_params; i++) {
-		if (item->params[i].from == 0)
-			continue;
-		if (run->params == NULL) {
-			run->params = lk_xcalloc(item->n_params,
-			    sizeof(*run->params));
-			memcpy(run->params, item->params,
-			    item->n_params * sizeof(*run->params));
-		}
-		if (!bind_column(run, &run->params[i]))
-			return false;
-	}
-	return true;
-}
-
-static LK_ON_WORKER bool
-wants_unread_row(const struct unit *unit, const struct lk_item *item)
-{
-	size_t i;
-
-	for (i = 0; i < item->n_params; i++) {
-		if (item->params[i].from > unit->n_settled)
-			return true;
-	}
-	return false;
-}
-
 /* ---- sending ---- */
 
 /* An INSERT, UPDATE, DELETE or MERGE has rows only where it says this word. */
@@ -263,7 +203,7 @@ send_statement(struct unit *unit, struct lk_run *run)
 {
 	struct lk_exec *exec = unit->exec;
 
-	if (!bind_columns(run))
+	if (!lk_bind_columns(run))
 		return false;
 	run->state = LK_RUN_SENT;
 	exec->n_in_flight++;
@@ -295,7 +235,8 @@ send_statements(struct unit *unit)
 	for (run = exec->runs; run < unit->commit; run++) {
 		if (run->item->kind == LK_ITEM_OK)
 			continue;
-		if ((unit->awaits_must || wants_unread_row(unit, run->item)) &&
+		if ((unit->awaits_must ||
+		    lk_bind_waits(run, unit->n_settled)) &&
 		    !take_answers(unit, index_of(run)))
 			return false;
 		if (!send_statement(unit, run))
@@ -521,19 +462,12 @@ lk_exec_run_unit(struct lk_exec *exec)
 {
 	struct unit unit = { .exec = exec,
 	    .commit = &exec->runs[exec->n_runs - 1] };
-	size_t i, k;
+	size_t i;
 
 	lk_assert_worker();
-	for (i = 0; i < exec->n_runs; i++) {
-		struct lk_item *item = exec->runs[i].item;
-
-		exec->runs[i].keeps_row |= item->is_must;
-		for (k = 0; k < item->n_params; k++) {
-			if (item->params[k].from > 0)
-				exec->runs[item->params[k].from - 1].keeps_row =
-				    true;
-		}
-	}
+	lk_bind_keep_rows(exec);
+	for (i = 0; i < exec->n_runs; i++)
+		exec->runs[i].keeps_row |= exec->runs[i].item->is_must;
 	try_once(&unit);
 	if (is_stale(&unit)) {
 		start_over(&unit);
