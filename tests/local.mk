@@ -102,6 +102,7 @@ EXTRA_DIST +=					\
 	tests/clients/node/package-lock.json	\
 	tests/clients/node/package.json		\
 	tests/clients/node/subscribe.mjs	\
+	tests/db/side.h				\
 	tests/driver				\
 	tests/integration			\
 	tests/isolation				\

@@ -3,98 +3,20 @@
  * LK_TEST_CONNINFO names: started as the daemon starts it, and asked through
  * its inbox.
  */
-#include "../unit/unit.h"
+#include "side.h"
 
-#include <libpq-fe.h>
-#include <poll.h>
-#include <stdlib.h>
-
-#include "base/log.h"
 #include "db/listen.h"
-#include "offload/cross.h"
 
-#define PATIENCE_MS	20000
+static struct lk_thread listener;
 
-static struct lk_mailbox	 outbox;
-static struct lk_list		 unread;
-static struct lk_thread		 listener;
-static struct lk_db_args	 args;
-static PGconn			*side;	/* another program */
-
-/* ---- the other program ---- */
-
-static void
-side_do(const char *sql)
-{
-	PGresult *res = PQexec(side, sql);
-
-	if (PQresultStatus(res) != PGRES_TUPLES_OK &&
-	    PQresultStatus(res) != PGRES_COMMAND_OK)
-		fail_msg("%s: %s", sql, PQerrorMessage(side));
-	PQclear(res);
-}
-
-static void
-kill_backend(int pid)
-{
-	char sql[80];
-
-	snprintf(sql, sizeof(sql), "SELECT pg_terminate_backend(%d, 5000)",
-	    pid);
-	side_do(sql);
-}
-
-/* ---- mail ---- */
-
-static bool
-has_mail_within(int ms)
-{
-	struct pollfd fd = { .fd = lk_mailbox_fd(&outbox), .events = POLLIN };
-
-	if (lk_list_is_empty(&unread) && poll(&fd, 1, ms) == 1)
-		lk_mailbox_take(&outbox, &unread);
-	return !lk_list_is_empty(&unread);
-}
-
+/* From the listener, which is thread 7. */
 static struct lk_msg *
-next_mail(enum lk_msg_kind kind)
+expect_its(enum lk_msg_kind kind)
 {
-	struct lk_list *first;
-	struct lk_msg *msg;
+	struct lk_msg *msg = expect_mail(kind);
 
-	if (!has_mail_within(PATIENCE_MS))
-		fail_msg("no mail");
-	first = unread.next;
-	lk_list_remove(first);
-	msg = lk_container(first, struct lk_msg, link);
-	assert_int_equal(msg->kind, kind);
 	assert_int_equal(msg->thread, 7);
 	return msg;
-}
-
-static int
-expect_up(void)
-{
-	struct lk_note *note = lk_container(next_mail(LK_MSG_NOTE),
-	    struct lk_note, msg);
-	int pid = note->backend_pid;
-
-	assert_int_equal(note->kind, LK_NOTE_UP);
-	assert_true(pid > 0);
-	lk_note_free(&note);
-	return pid;
-}
-
-static void
-expect_down(const char *words)
-{
-	struct lk_note *note = lk_container(next_mail(LK_MSG_NOTE),
-	    struct lk_note, msg);
-
-	assert_int_equal(note->kind, LK_NOTE_DOWN);
-	assert_int_equal(note->error.kind, LK_ERR_CONNLOST);
-	assert_non_null(strstr(note->error.message, words));
-	lk_note_free(&note);
 }
 
 /* Ask for these, "-name" to be listened to no longer; up to NULL. */
@@ -120,7 +42,7 @@ ask(const char *const *names)
 static struct lk_listen *
 next_answer(void)
 {
-	return lk_container(next_mail(LK_MSG_LISTEN), struct lk_listen, msg);
+	return lk_container(expect_its(LK_MSG_LISTEN), struct lk_listen, msg);
 }
 
 static void
@@ -138,7 +60,7 @@ expect_done(void)
 static struct lk_heard *
 next_heard(void)
 {
-	return lk_container(next_mail(LK_MSG_HEARD), struct lk_heard, msg);
+	return lk_container(expect_its(LK_MSG_HEARD), struct lk_heard, msg);
 }
 
 static void
@@ -161,10 +83,10 @@ expect_heard(const char *channel, const char *payload)
 /* ---- set-up ---- */
 
 static void
-start(char *conninfo)
+start(char *server)
 {
 	lk_assert_loop();
-	args.conninfo = conninfo;
+	args.conninfo = server;
 	args.connect_timeout_us = 5000000;
 	lk_list_init(&unread);
 	assert_int_equal(lk_mailbox_init(&outbox), 0);
@@ -177,7 +99,7 @@ stop(void)
 {
 	lk_assert_loop();
 	lk_thread_stop(&listener);
-	next_mail(LK_MSG_EXITED);
+	expect_its(LK_MSG_EXITED);
 	lk_thread_join(&listener);
 	assert_false(has_mail_within(0));
 	lk_mailbox_fini(&outbox);
@@ -331,13 +253,13 @@ it_ends_whatever_is_under_way(void **state)
 static void
 without_a_session_it_says_so(void **state)
 {
-	char conninfo[1024];
+	char nobody[1024];
 	struct lk_listen *listen;
 
 	(void)state;
-	snprintf(conninfo, sizeof(conninfo), "%s user=nobody_",
+	snprintf(nobody, sizeof(nobody), "%s user=nobody_",
 	    getenv("LK_TEST_CONNINFO"));
-	start(conninfo);
+	start(nobody);
 	expect_down("role \"nobody_\" does not exist");
 	ASK("a");
 	listen = next_answer();

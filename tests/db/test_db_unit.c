@@ -3,75 +3,18 @@
  * LK_TEST_CONNINFO names.  Uses a schema of its own, made anew and dropped at
  * the end.
  */
-#include "../unit/unit.h"
+#include "side.h"
 
-#include <libpq-fe.h>
-#include <poll.h>
-#include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
-#include "base/log.h"
 #include "db/worker.h"
-#include "offload/cross.h"
-#include "offload/thread.h"
 
-#define PATIENCE_MS	20000
 #define BEGIN		"BEGIN ISOLATION LEVEL READ COMMITTED"
 #define MAX_ITEMS	8
 
-static struct lk_mailbox	 outbox;
-static struct lk_list		 unread;
-static struct lk_thread		 worker;
-static struct lk_db_args	 args;
-static char			 conninfo[1024];
-static int			 worker_pid;
-static PGconn			*side;	/* another program */
-
-/* ---- the other program ---- */
-
-static PGresult *
-side_query(const char *sql)
-{
-	PGresult *res = PQexec(side, sql);
-	ExecStatusType status = PQresultStatus(res);
-
-	if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK)
-		fail_msg("%s: %s", sql, PQerrorMessage(side));
-	return res;
-}
-
-static void
-side_do(const char *sql)
-{
-	PQclear(side_query(sql));
-}
-
-static int
-side_int(const char *sql)
-{
-	PGresult *res = side_query(sql);
-	int value = atoi(PQgetvalue(res, 0, 0));
-
-	PQclear(res);
-	return value;
-}
-
-static void
-await_lock_wait(void)
-{
-	char sql[160];
-	int i;
-
-	snprintf(sql, sizeof(sql), "SELECT count(*) FROM pg_locks WHERE "
-	    "NOT granted AND waitstart IS NOT NULL AND pid = %d", worker_pid);
-	for (i = 0; i < PATIENCE_MS / 10; i++) {
-		if (side_int(sql) == 1)
-			return;
-		poll(NULL, 0, 10);
-	}
-	fail_msg("it does not wait");
-}
+static struct lk_thread	worker;
+static int		worker_pid;
 
 static void
 signal_worker(const char *function)
@@ -80,37 +23,6 @@ signal_worker(const char *function)
 
 	snprintf(sql, sizeof(sql), "SELECT %s(%d)::int", function, worker_pid);
 	assert_int_equal(side_int(sql), 1);
-}
-
-/* ---- mail ---- */
-
-static struct lk_msg *
-next_mail(enum lk_msg_kind kind)
-{
-	struct pollfd fd = { .fd = lk_mailbox_fd(&outbox), .events = POLLIN };
-	struct lk_msg *msg;
-
-	while (lk_list_is_empty(&unread)) {
-		if (poll(&fd, 1, PATIENCE_MS) != 1)
-			fail_msg("no mail");
-		lk_mailbox_take(&outbox, &unread);
-	}
-	msg = lk_container(unread.next, struct lk_msg, link);
-	lk_list_remove(&msg->link);
-	assert_int_equal(msg->kind, kind);
-	return msg;
-}
-
-static int
-expect_note(enum lk_note_kind kind)
-{
-	struct lk_note *note = lk_container(next_mail(LK_MSG_NOTE),
-	    struct lk_note, msg);
-	int pid = note->backend_pid;
-
-	assert_int_equal(note->kind, kind);
-	lk_note_free(&note);
-	return pid;
 }
 
 /* ---- units ---- */
@@ -157,7 +69,7 @@ make_unit(const struct verb *verbs, size_t n)
 static struct lk_job *
 next_job(void)
 {
-	struct lk_job *job = lk_container(next_mail(LK_MSG_JOB),
+	struct lk_job *job = lk_container(expect_mail(LK_MSG_JOB),
 	    struct lk_job, msg);
 
 	if (job->after != LK_XACT_GONE)
@@ -250,7 +162,7 @@ start_thread(void **state)
 	assert_int_equal(lk_mailbox_init(&outbox), 0);
 	assert_int_equal(lk_thread_start(&worker, 1, "worker",
 	    lk_worker_main, &args, &outbox), 0);
-	worker_pid = expect_note(LK_NOTE_UP);
+	worker_pid = expect_up();
 	return 0;
 }
 
@@ -260,7 +172,7 @@ stop_thread(void **state)
 	(void)state;
 	lk_assert_loop();
 	lk_thread_stop(&worker);
-	next_mail(LK_MSG_EXITED);
+	expect_mail(LK_MSG_EXITED);
 	lk_thread_join(&worker);
 	assert_true(lk_list_is_empty(&unread));
 	lk_mailbox_fini(&outbox);
@@ -268,28 +180,11 @@ stop_thread(void **state)
 }
 
 static int
-make_schema(void **state)
+make_tables(void **state)
 {
-	const char *given = getenv("LK_TEST_CONNINFO");
-
 	(void)state;
-	if (given == NULL) {
-		fprintf(stderr, "LK_TEST_CONNINFO is not set\n");
+	if (open_schema("lk_test_unit") < 0)
 		return -1;
-	}
-	snprintf(conninfo, sizeof(conninfo),
-	    "%s options='-c search_path=lk_test_unit'", given);
-	args.conninfo = conninfo;
-	args.connect_timeout_us = 10000000;
-	lk_log_set_level(LK_LOG_ERROR);
-	side = PQconnectdb(conninfo);
-	if (PQstatus(side) != CONNECTION_OK) {
-		fprintf(stderr, "%s", PQerrorMessage(side));
-		return -1;
-	}
-	side_do("SET client_min_messages = error");
-	side_do("DROP SCHEMA IF EXISTS lk_test_unit CASCADE");
-	side_do("CREATE SCHEMA lk_test_unit");
 	side_do("CREATE TABLE r (id int PRIMARY KEY, v int)");
 	side_do("CREATE TABLE late (id int PRIMARY KEY DEFERRABLE INITIALLY "
 	    "DEFERRED)");
@@ -298,11 +193,10 @@ make_schema(void **state)
 }
 
 static int
-drop_schema(void **state)
+drop_tables(void **state)
 {
 	(void)state;
-	side_do("DROP SCHEMA lk_test_unit CASCADE");
-	PQfinish(side);
+	drop_schema("lk_test_unit");
 	return 0;
 }
 
@@ -549,7 +443,7 @@ post_waiting(const struct verb *third)
 	side_do("BEGIN");
 	side_do("UPDATE r SET v = 100 WHERE id = 1");
 	lk_mailbox_post(&worker.inbox, &make_unit(verbs, 3)->msg);
-	await_lock_wait();
+	await_lock_wait(worker_pid);
 }
 
 static void
@@ -576,7 +470,7 @@ next_lost(struct lk_job **job_out)
 	assert_int_equal((*job_out)->after, LK_XACT_GONE);
 	side_do("ROLLBACK");
 	expect_note(LK_NOTE_DOWN);
-	worker_pid = expect_note(LK_NOTE_UP);
+	worker_pid = expect_up();
 	return lk_job_answer(*job_out);
 }
 
@@ -682,5 +576,5 @@ main(void)
 	};
 #undef TEST
 
-	return cmocka_run_group_tests(tests, make_schema, drop_schema);
+	return cmocka_run_group_tests(tests, make_tables, drop_tables);
 }

@@ -3,100 +3,24 @@
  * threads are started as the daemon starts them, and asked through their
  * inboxes.  Uses a schema of its own, made anew and dropped at the end.
  */
-#include "../unit/unit.h"
+#include "side.h"
 
-#include <libpq-fe.h>
-#include <poll.h>
-#include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
-#include "base/clock.h"
-#include "base/log.h"
 #include "db/watcher.h"
 #include "db/worker.h"
-#include "offload/cross.h"
-#include "offload/thread.h"
 
-#define PATIENCE_MS	20000
 #define BIG		(64 * 1024 * 1024)
 #define BEGIN		"BEGIN ISOLATION LEVEL READ COMMITTED"
 
-static struct lk_mailbox	 outbox;
-static struct lk_list		 unread;
-static struct lk_thread		 worker, second, watcher;
-static struct lk_db_args	 args;
-static char			 conninfo[1024];
-static int			 worker_pid, second_pid;
-static PGconn			*side;	/* another program */
-
-/* ---- the other program ---- */
-
-static PGresult *
-side_query(const char *sql)
-{
-	PGresult *res = PQexec(side, sql);
-	ExecStatusType status = PQresultStatus(res);
-
-	if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK)
-		fail_msg("%s: %s", sql, PQerrorMessage(side));
-	return res;
-}
-
-static void
-side_do(const char *sql)
-{
-	PQclear(side_query(sql));
-}
-
-static int
-side_int(const char *sql)
-{
-	PGresult *res = side_query(sql);
-	int value = atoi(PQgetvalue(res, 0, 0));
-
-	PQclear(res);
-	return value;
-}
+static struct lk_thread	worker, second, watcher;
+static int		worker_pid, second_pid;
 
 static void
 pause_ms(int ms)
 {
 	poll(NULL, 0, ms);
-}
-
-/* Wait until that query says 1. */
-static void
-side_await(const char *sql)
-{
-	int i;
-
-	for (i = 0; i < PATIENCE_MS / 10; i++) {
-		if (side_int(sql) == 1)
-			return;
-		pause_ms(10);
-	}
-	fail_msg("never came true: %s", sql);
-}
-
-static void
-kill_backend(int pid)
-{
-	char sql[80];
-
-	snprintf(sql, sizeof(sql), "SELECT pg_terminate_backend(%d, 5000)::int",
-	    pid);
-	assert_int_equal(side_int(sql), 1);
-}
-
-static void
-await_lock_wait(int pid)
-{
-	char sql[160];
-
-	snprintf(sql, sizeof(sql), "SELECT count(*) FROM pg_locks WHERE "
-	    "NOT granted AND waitstart IS NOT NULL AND pid = %d", pid);
-	side_await(sql);
 }
 
 static void
@@ -108,24 +32,6 @@ await_active(int pid)
 	    "WHERE state = 'active' AND query LIKE '%%pg_sleep%%' "
 	    "AND pid = %d", pid);
 	side_await(sql);
-}
-
-/* ---- mail ---- */
-
-static struct lk_msg *
-next_mail(void)
-{
-	struct pollfd fd = { .fd = lk_mailbox_fd(&outbox), .events = POLLIN };
-	struct lk_list *first;
-
-	while (lk_list_is_empty(&unread)) {
-		if (poll(&fd, 1, PATIENCE_MS) != 1)
-			fail_msg("no mail");
-		lk_mailbox_take(&outbox, &unread);
-	}
-	first = unread.next;
-	lk_list_remove(first);
-	return lk_container(first, struct lk_msg, link);
 }
 
 /* The next of that kind; what came before it stays, in order. */
@@ -141,56 +47,6 @@ next_mail_of(enum lk_msg_kind kind)
 	lk_list_splice(&others, &unread);
 	lk_list_splice(&unread, &others);
 	return msg;
-}
-
-static bool
-has_mail_within(int ms)
-{
-	struct pollfd fd = { .fd = lk_mailbox_fd(&outbox), .events = POLLIN };
-
-	return !lk_list_is_empty(&unread) || poll(&fd, 1, ms) == 1;
-}
-
-static struct lk_note *
-next_note(enum lk_note_kind kind)
-{
-	struct lk_msg *msg = next_mail();
-	struct lk_note *note = lk_container(msg, struct lk_note, msg);
-
-	assert_int_equal(msg->kind, LK_MSG_NOTE);
-	assert_int_equal(note->kind, kind);
-	return note;
-}
-
-static void
-expect_note(enum lk_note_kind kind)
-{
-	struct lk_note *note = next_note(kind);
-
-	lk_note_free(&note);
-}
-
-static void
-expect_down(const char *words)
-{
-	struct lk_note *note = next_note(LK_NOTE_DOWN);
-
-	assert_int_equal(note->error.kind, LK_ERR_CONNLOST);
-	if (strstr(note->error.message, words) == NULL)
-		fail_msg("%s: not \"%s\"", note->error.message, words);
-	lk_note_free(&note);
-}
-
-static int
-expect_up(void)
-{
-	struct lk_note *note = next_note(LK_NOTE_UP);
-	int pid = note->backend_pid;
-
-	assert_true(pid > 0);
-	assert_non_null(strchr(note->server_id, '/'));
-	lk_note_free(&note);
-	return pid;
 }
 
 /* ---- jobs ---- */
@@ -249,10 +105,7 @@ post_job(struct lk_thread *thread, const struct want *want)
 static struct lk_job *
 next_job(void)
 {
-	struct lk_msg *msg = next_mail();
-
-	assert_int_equal(msg->kind, LK_MSG_JOB);
-	return lk_container(msg, struct lk_job, msg);
+	return lk_container(expect_mail(LK_MSG_JOB), struct lk_job, msg);
 }
 
 /* Run it on the worker, cleaning included. */
@@ -321,12 +174,9 @@ expect_tag(const char *sql, const char *tag)
 static void
 stop_thread(struct lk_thread *thread)
 {
-	struct lk_msg *msg;
-
 	lk_assert_loop();
 	lk_thread_stop(thread);
-	msg = next_mail();
-	assert_int_equal(msg->kind, LK_MSG_EXITED);
+	expect_mail(LK_MSG_EXITED);
 	lk_thread_join(thread);
 }
 
@@ -377,47 +227,20 @@ stop_all(void **state)
 }
 
 static int
-make_schema(void **state)
+make_tables(void)
 {
-	const char *given = getenv("LK_TEST_CONNINFO");
-
-	(void)state;
-	if (given == NULL) {
-		fprintf(stderr, "LK_TEST_CONNINFO is not set\n");
+	if (open_schema("lk_test_db") < 0)
 		return -1;
-	}
-	snprintf(conninfo, sizeof(conninfo),
-	    "%s options='-c search_path=lk_test_db'", given);
-	args.conninfo = conninfo;
-	args.connect_timeout_us = 10 * LK_US_PER_S;
-	lk_log_set_level(LK_LOG_ERROR);
-	side = PQconnectdb(conninfo);
-	if (PQstatus(side) != CONNECTION_OK) {
-		fprintf(stderr, "%s", PQerrorMessage(side));
-		return -1;
-	}
-	side_do("SET client_min_messages = error");
 	/* What a run that was broken off has left. */
 	if (side_int("SELECT count(*) FROM pg_prepared_xacts "
 	    "WHERE gid = 'lk test db'") > 0)
 		side_do("ROLLBACK PREPARED 'lk test db'");
-	side_do("DROP SCHEMA IF EXISTS lk_test_db CASCADE");
-	side_do("CREATE SCHEMA lk_test_db");
 	side_do("CREATE TABLE r (id int PRIMARY KEY, v int NOT NULL)");
 	side_do("INSERT INTO r SELECT i, 0 FROM generate_series(1, 100) i");
 	side_do("CREATE TYPE mood AS ENUM ('sad', 'so, so', 'happy')");
 	side_do("CREATE DOMAIN small AS int CHECK (VALUE < 100)");
 	side_do("CREATE DOMAIN smaller AS small CHECK (VALUE < 10)");
 	side_do("CREATE TYPE pair AS (a int, b text)");
-	return 0;
-}
-
-static int
-drop_schema(void **state)
-{
-	(void)state;
-	side_do("DROP SCHEMA lk_test_db CASCADE");
-	PQfinish(side);
 	return 0;
 }
 
@@ -1579,11 +1402,11 @@ main(void)
 	};
 	int failed;
 
-	if (make_schema(NULL) < 0)
+	if (make_tables() < 0)
 		return 1;
 	failed = cmocka_run_group_tests(connecting, NULL, NULL);
 	failed += cmocka_run_group_tests(jobs, start_threads, stop_threads);
 	failed += cmocka_run_group_tests(looks, start_all, stop_all);
-	drop_schema(NULL);
+	drop_schema("lk_test_db");
 	return failed != 0;
 }

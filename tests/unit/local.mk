@@ -121,6 +121,8 @@ tests_unit_test_resp_request_LDADD = $(resp_libs) $(CMOCKA_LIBS)
 tests_unit_test_resp_value_LDADD = $(resp_libs) $(CMOCKA_LIBS)
 
 EXTRA_DIST +=					\
+	tests/unit/core_models.h		\
+	tests/unit/core_pair.h			\
 	tests/unit/core_world.h			\
 	tests/unit/db_result.h			\
 	tests/unit/orm_allowed.h		\

@@ -160,6 +160,23 @@ orm_catalog(void)
 	return catalog;
 }
 
+/* As a group's set-up, for a test's state; and its end. */
+static inline int
+make_catalog(void **state)
+{
+	*state = orm_catalog();
+	return 0;
+}
+
+static inline int
+free_catalog(void **state)
+{
+	struct lk_catalog *catalog = *state;
+
+	lk_catalog_free(&catalog);
+	return 0;
+}
+
 static inline int
 compile_call(const struct lk_catalog *catalog, enum lk_orm_verb verb,
     const struct lk_arg *args, size_t n_args, bool in_tx, struct lk_plan *plan,

@@ -1,31 +1,5 @@
 /* The verbs about models in core: from words to a job, and back. */
-#include "core_world.h"
-#include "orm_models.h"
-
-static struct fake_conn ann, bob;
-
-static int
-begin_each(void **state)
-{
-	(void)state;
-	lk_assert_loop();
-	begin_unread_world(1, 1, 2);
-	lk_core_run_timers(world.core);
-	answer_catalog(0, orm_catalog());
-	connect_as(&ann, 11);
-	connect_as(&bob, 12);
-	return 0;
-}
-
-static int
-end_each(void **state)
-{
-	(void)state;
-	vanish(&ann);
-	vanish(&bob);
-	end_world();
-	return 0;
-}
+#include "core_models.h"
 
 static struct lk_item *
 item(void)
@@ -583,7 +557,7 @@ int
 main(void)
 {
 #define TEST(name)							\
-	cmocka_unit_test_setup_teardown(name, begin_each, end_each)
+	cmocka_unit_test_setup_teardown(name, begin_models, end_models)
 	const struct CMUnitTest tests[] = {
 		TEST(a_verb_becomes_a_statement_with_typed_parameters),
 		TEST(parts_of_an_argument_become_texts_of_their_own),

@@ -2,47 +2,42 @@
  * What core says to the log: whom records are about, what took a slow
  * statement how long, and that nothing of a client's values is in them.
  */
-#include "core_world.h"
+#include "core_pair.h"
 
-static struct fake_conn alice, bob;
 static struct lk_buf taken;
 
 static int
-set_up(uint32_t n_workers)
+begin_logged(uint32_t n_workers)
 {
-	begin_world(n_workers, n_workers);
+	begin_pair(n_workers, n_workers);
 	world.config.log_slow_us = 100 * LK_US_PER_MS;
-	connect_as(&alice, 10);
-	connect_as(&bob, 20);
 	lk_log_set_level(LK_LOG_INFO);
 	lk_log_attach();
 	return 0;
 }
 
 static int
-set_up_1(void **state)
+begin_1(void **state)
 {
 	(void)state;
-	return set_up(1);
+	return begin_logged(1);
 }
 
 static int
-set_up_2(void **state)
+begin_2(void **state)
 {
 	(void)state;
-	return set_up(2);
+	return begin_logged(2);
 }
 
 static int
-tear_down(void **state)
+end_logged(void **state)
 {
 	const struct lk_log_form form = { LK_LOG_TEXT, false };
 	uint64_t n_dropped;
 
 	(void)state;
-	vanish(&alice);
-	vanish(&bob);
-	end_world();
+	end_pair();
 	lk_log_detach();
 	lk_log_take(&form, &taken, &n_dropped);
 	lk_buf_fini(&taken);
@@ -410,10 +405,8 @@ a_servers_words_are_for_debug_only(void **state)
 	    "words\n");
 }
 
-#define ONE(test)							\
-	cmocka_unit_test_setup_teardown(test, set_up_1, tear_down)
-#define TWO(test)							\
-	cmocka_unit_test_setup_teardown(test, set_up_2, tear_down)
+#define ONE(test) cmocka_unit_test_setup_teardown(test, begin_1, end_logged)
+#define TWO(test) cmocka_unit_test_setup_teardown(test, begin_2, end_logged)
 
 int
 main(void)

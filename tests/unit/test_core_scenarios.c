@@ -3,52 +3,27 @@
  * run at once, how replies travel, who gets a slot, how a request is ended
  * early, and what a vanished client leaves behind.
  */
-#include "core_world.h"
-
-static struct fake_conn alice, bob;
-
-static int
-set_up(uint32_t n_min, uint32_t n_max)
-{
-	begin_world(n_min, n_max);
-	connect_as(&alice, 10);
-	connect_as(&bob, 20);
-	return 0;
-}
+#include "core_pair.h"
 
 static int
 set_up_0(void **state)
 {
 	(void)state;
-	return set_up(0, 1);
-}
-
-static int
-set_up_1(void **state)
-{
-	(void)state;
-	return set_up(1, 1);
-}
-
-static int
-set_up_2(void **state)
-{
-	(void)state;
-	return set_up(2, 2);
+	return begin_pair(0, 1);
 }
 
 static int
 set_up_3(void **state)
 {
 	(void)state;
-	return set_up(3, 3);
+	return begin_pair(3, 3);
 }
 
 static int
 set_up_4(void **state)
 {
 	(void)state;
-	return set_up(4, 4);
+	return begin_pair(4, 4);
 }
 
 /* Two databases on a server each. */
@@ -59,16 +34,6 @@ set_up_far(void **state)
 	begin_wide_world(2, 2, 2);
 	connect_as(&alice, 10);
 	connect_as(&bob, 20);
-	return 0;
-}
-
-static int
-tear_down(void **state)
-{
-	(void)state;
-	vanish(&alice);
-	vanish(&bob);
-	end_world();
 	return 0;
 }
 

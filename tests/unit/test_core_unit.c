@@ -1,8 +1,5 @@
 /* Units in core: what is queued between MULTI and EXEC, and what EXEC does. */
-#include "core_world.h"
-#include "orm_models.h"
-
-static struct fake_conn ann, bob;
+#include "core_models.h"
 
 #define QUEUED(conn, ...)						\
 	do {								\
@@ -18,25 +15,9 @@ static struct fake_conn ann, bob;
 static int
 begin_each(void **state)
 {
-	(void)state;
-	lk_assert_loop();
-	begin_unread_world(1, 1, 2);
+	begin_models(state);
 	world.config.replay = LK_REPLAY_DML;
 	world.config.deadlock_mode = LK_DEADLOCK_RESOLVE;
-	lk_core_run_timers(world.core);
-	answer_catalog(0, orm_catalog());
-	connect_as(&ann, 11);
-	connect_as(&bob, 12);
-	return 0;
-}
-
-static int
-end_each(void **state)
-{
-	(void)state;
-	vanish(&ann);
-	vanish(&bob);
-	end_world();
 	return 0;
 }
 
@@ -1013,7 +994,7 @@ int
 main(void)
 {
 #define TEST(name)							\
-	cmocka_unit_test_setup_teardown(name, begin_each, end_each)
+	cmocka_unit_test_setup_teardown(name, begin_each, end_models)
 	const struct CMUnitTest tests[] = {
 		TEST(a_unit_is_one_job_of_all_its_verbs),
 		TEST(a_unit_without_statements_needs_no_session),

@@ -1,42 +1,7 @@
 /*
  * The rhythm of looks: what is looked at when, and what is not.
  */
-#include "core_world.h"
-
-static struct fake_conn alice, bob;
-
-static int
-set_up(uint32_t n_workers)
-{
-	begin_world(n_workers, n_workers);
-	connect_as(&alice, 10);
-	connect_as(&bob, 20);
-	return 0;
-}
-
-static int
-set_up_1(void **state)
-{
-	(void)state;
-	return set_up(1);
-}
-
-static int
-set_up_2(void **state)
-{
-	(void)state;
-	return set_up(2);
-}
-
-static int
-tear_down(void **state)
-{
-	(void)state;
-	vanish(&alice);
-	vanish(&bob);
-	end_world();
-	return 0;
-}
+#include "core_pair.h"
 
 /* The next look is asked for after so long, and finds that nobody waits. */
 static void
@@ -245,10 +210,8 @@ a_worker_that_ends_may_close_a_deadlock(void **state)
 	expect_deadlock(&alice);
 }
 
-#define ONE(test)							\
-	cmocka_unit_test_setup_teardown(test, set_up_1, tear_down)
-#define TWO(test)							\
-	cmocka_unit_test_setup_teardown(test, set_up_2, tear_down)
+#define ONE(test) cmocka_unit_test_setup_teardown(test, set_up_1, tear_down)
+#define TWO(test) cmocka_unit_test_setup_teardown(test, set_up_2, tear_down)
 
 int
 main(void)

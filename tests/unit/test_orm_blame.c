@@ -43,15 +43,6 @@ begin(void **state)
 	return 0;
 }
 
-static int
-end(void **state)
-{
-	struct lk_catalog *catalog = *state;
-
-	lk_catalog_free(&catalog);
-	return 0;
-}
-
 /* What the error says, once the request's plan has been asked. */
 static void
 expect_of(void **state, const char *request, size_t number,
@@ -210,7 +201,7 @@ other_errors_are_of_no_column(void **state)
 int
 main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, free_catalog)
 	const struct CMUnitTest tests[] = {
 		TEST(a_parameters_number_is_its_column),
 		TEST(what_is_too_long_is_known_by_its_type),

@@ -185,22 +185,6 @@ the_check_sees_what_is_not_allowed(void **state)
 	free(plan.sql);
 }
 
-static int
-make_catalog(void **state)
-{
-	*state = orm_catalog();
-	return 0;
-}
-
-static int
-free_catalog(void **state)
-{
-	struct lk_catalog *catalog = *state;
-
-	lk_catalog_free(&catalog);
-	return 0;
-}
-
 int
 main(void)
 {

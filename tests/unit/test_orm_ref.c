@@ -200,22 +200,6 @@ a_bad_one_says_which_argument_it_is(void **state)
 	lk_error_fini(&error);
 }
 
-static int
-make_catalog(void **state)
-{
-	*state = orm_catalog();
-	return 0;
-}
-
-static int
-free_catalog(void **state)
-{
-	struct lk_catalog *catalog = *state;
-
-	lk_catalog_free(&catalog);
-	return 0;
-}
-
 int
 main(void)
 {

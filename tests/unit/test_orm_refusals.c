@@ -844,22 +844,6 @@ what_only_looks_like_a_habit_is_answered_as_it_is(void **state)
 	assert_all(state, cases, N(cases));
 }
 
-static int
-make_catalog(void **state)
-{
-	*state = orm_catalog();
-	return 0;
-}
-
-static int
-free_catalog(void **state)
-{
-	struct lk_catalog *catalog = *state;
-
-	lk_catalog_free(&catalog);
-	return 0;
-}
-
 int
 main(void)
 {

@@ -622,22 +622,6 @@ a_bytea_may_hold_anything(void **state)
 	lk_plan_fini(&plan);
 }
 
-static int
-make_catalog(void **state)
-{
-	*state = orm_catalog();
-	return 0;
-}
-
-static int
-free_catalog(void **state)
-{
-	struct lk_catalog *catalog = *state;
-
-	lk_catalog_free(&catalog);
-	return 0;
-}
-
 int
 main(void)
 {

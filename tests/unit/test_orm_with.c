@@ -417,22 +417,6 @@ keys_without_arrays_are_for_load(void **state)
 	type->kind = LK_TYPE_BASE;
 }
 
-static int
-make_catalog(void **state)
-{
-	*state = orm_catalog();
-	return 0;
-}
-
-static int
-free_catalog(void **state)
-{
-	struct lk_catalog *catalog = *state;
-
-	lk_catalog_free(&catalog);
-	return 0;
-}
-
 int
 main(void)
 {
