@@ -24,6 +24,7 @@ python_modules =				\
 	python/lockkeeper/_unit.py		\
 	python/lockkeeper/_version.py		\
 	python/lockkeeper/_words.py		\
+	python/lockkeeper/asyncpg.py		\
 	python/lockkeeper/errors.py		\
 	python/lockkeeper/expr.py		\
 	python/lockkeeper/models.py		\

@@ -1,6 +1,7 @@
 """The asyncio client as a package: typed, installed, a wheel."""
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -98,3 +99,12 @@ def test_make_install_puts_it_where_python_looks(tmp_path):
                "import lockkeeper; print(lockkeeper.__file__)",
                env=os.environ | {"PYTHONPATH": str(place.parent)},
                cwd=tmp_path).startswith(str(place))
+
+
+def test_every_line_of_the_readmes_tables_has_a_test():
+    named = re.findall(r"\btest_\w+", (aio.PYTHON / "README").read_text())
+    there = set()
+    for path in pathlib.Path(__file__).parent.glob("test_python_*.py"):
+        there |= set(re.findall(r"^def (test_\w+)", path.read_text(), re.M))
+    assert len(named) > 40
+    assert [name for name in named if name not in there] == []
