@@ -58,7 +58,7 @@ class _Link(asyncio.Protocol):
 
 
 class Connection:
-    def __init__(self, path: str, hello: Sequence[bytes],
+    def __init__(self, path: str, hello: Callable[[], Sequence[bytes]],
                  connect_timeout_s: float,
                  on_push: Callable[[str, list[Any]], None],
                  on_up: Callable[[], object]) -> None:
@@ -110,7 +110,7 @@ class Connection:
             self.link = link
             self._transport = transport
             self._greeted = self.loop.create_future()
-            transport.write(_resp.request(self._hello))
+            transport.write(_resp.request(self._hello()))
             reply = await self._greeted
             if isinstance(reply, _resp.ErrorReply):
                 raise reply.exception()

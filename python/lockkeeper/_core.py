@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Awaitable, Callable, Sequence, TypeVar
 from . import _awaits, _decode, _resp, _words
 from ._connection import Connection
 from ._executor import PLAIN, Envelope
-from ._tasks import task_now, word_of
+from ._tasks import task_now, thread_word, word_of
 from ._words import Request
 
 if TYPE_CHECKING:
@@ -44,13 +44,18 @@ class Core:
 
     def _new_connection(self, on_push: Callable[[str, list[Any]], None]
                         ) -> Connection:
-        hello = [b"HELLO", b"3", b"NAME", self._name.encode(),
-                 b"MODE", b"async", b"GROUP", b"python", b"ROWS", b"table",
-                 b"TAGS", b"push", b"ERRORS", b"blob"]
+        return Connection(self.path, lambda: self._hello(b"async"),
+                          self._connect_timeout, on_push, self._on_up)
+
+    def _hello(self, mode: bytes) -> list[bytes]:
+        """With the thread, which is the loop's: a blocking call in it keeps
+        all of the loop's tasks waiting."""
+        hello = [b"HELLO", b"3", b"NAME", self._name.encode(), b"MODE", mode,
+                 b"THREAD", thread_word(), b"GROUP", b"python",
+                 b"ROWS", b"table", b"TAGS", b"push", b"ERRORS", b"blob"]
         if self.database is not None:
             hello += [b"DATABASE", self.database.encode()]
-        return Connection(self.path, hello, self._connect_timeout, on_push,
-                          self._on_up)
+        return hello
 
     def _on_up(self) -> None:
         """Another daemon, perhaps, and another schema."""

@@ -3,6 +3,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
+import threading
 import weakref
 from typing import Any
 
@@ -42,3 +44,15 @@ def word_of(task: Task) -> bytes:
 
 def task_of(name: str) -> Task | None:
     return _by_name.get(name)
+
+
+def thread_word() -> bytes:
+    """HELLO's THREAD: no other thread of the host has, or ever had, the same.
+    Where the kernel does not say when it began, its id has to do."""
+    thread = threading.get_native_id()
+    try:
+        with open(f"/proc/self/task/{thread}/stat", "rb") as file:
+            began = file.read().rpartition(b")")[2].split()[19]
+    except OSError:
+        began = b"0"
+    return b"%d.%d.%b" % (os.getpid(), thread, began)

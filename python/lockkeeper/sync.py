@@ -85,7 +85,7 @@ def awaiting_task() -> Task | None:
 class _Blocking(Connection):
     """What Core and its executors ask of a connection, on a plain socket."""
 
-    def __init__(self, path: str, hello: Sequence[bytes],
+    def __init__(self, path: str, hello: Callable[[], Sequence[bytes]],
                  on_up: Callable[[], object]) -> None:
         self.path = path
         self.generation = 0
@@ -107,7 +107,7 @@ class _Blocking(Connection):
             made.connect(self.path)
             self._socket, self._pid = made, os.getpid()
             self._decoder, self._replies = _resp.Decoder(), []
-            made.sendall(_resp.request(self._hello))
+            made.sendall(_resp.request(self._hello()))
             greeting = self._receive()
             if isinstance(greeting, _resp.ErrorReply):
                 raise greeting.exception()
@@ -177,15 +177,8 @@ class _Blocking(Connection):
 
 class _Core(Core):
     def _new_connection(self, on_push: Callable[..., None]) -> Connection:
-        thread = f"{os.getpid()}.{threading.get_native_id()}." \
-            f"{_start_of_thread()}"
-        hello = [b"HELLO", b"3", b"NAME", self._name.encode(),
-                 b"MODE", b"blocking", b"THREAD", thread.encode(),
-                 b"GROUP", b"python", b"ROWS", b"table", b"TAGS", b"push",
-                 b"ERRORS", b"blob"]
-        if self.database is not None:
-            hello += [b"DATABASE", self.database.encode()]
-        return _Blocking(self.path, hello, self._on_up)
+        return _Blocking(self.path, lambda: self._hello(b"blocking"),
+                         self._on_up)
 
     def bulk(self) -> Connection:
         return self.connection
@@ -216,13 +209,6 @@ class _Core(Core):
             [(n + request.n, head + request.data) for request in requests],
             True)
         return first, last
-
-
-def _start_of_thread() -> str:
-    """No other thread of the host has had this id at this time."""
-    with open(f"/proc/self/task/{threading.get_native_id()}/stat",
-              encoding="ascii", errors="replace") as file:
-        return file.read().rpartition(")")[2].split()[19]
 
 
 # ---- what a program has ----

@@ -177,3 +177,21 @@ def test_a_holder_that_awaits_a_thread_that_waits_for_it_is_a_deadlock(
         await both.execute(update, 3)
 
     aio.run(daemon, program)
+
+
+def test_a_call_that_blocks_the_loop_which_would_end_its_wait_is_a_deadlock(
+        daemon, lk):
+    """Of the loop's thread: no task of it can commit meanwhile."""
+    async def program(both):
+        update = "UPDATE r SET v = 1 WHERE id = 1"
+
+        async def forget_where_one_is():
+            lk.execute(update)
+
+        with pytest.raises(lockkeeper.DeadlockError):
+            async with both.transaction():
+                await both.execute(update)
+                await forget_where_one_is()
+        assert await both.execute(update) == "UPDATE 1"
+
+    aio.run(daemon, program)
