@@ -78,6 +78,8 @@ lk_core_reload(struct lk_core *core, struct lk_error *error)
 		return rc;
 	}
 	take_config(core, config);
+	lk_lane_reconsider(core);
+	lk_core_pump(core);
 	lk_log(LK_LOG_INFO, "reloaded");
 	return 0;
 }

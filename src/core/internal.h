@@ -462,6 +462,8 @@ bool	lk_lane_has_waiter(const struct lk_request *req);
 void	lk_lane_let_through(struct lk_request *req);
 /* Those whose rows have become free are queued for a worker, or tried again. */
 void	lk_lane_serve(struct lk_core *core);
+/* The configuration is another: some may wait for nobody by that. */
+void	lk_lane_reconsider(struct lk_core *core);
 /* Whether one that is WAITING, of, waits for hold, in the same lane. */
 bool	lk_lane_is_in_the_way(const struct lk_hold *hold,
 	    const struct lk_hold *of);

@@ -442,6 +442,15 @@ lk_lane_serve(struct lk_core *core)
 }
 
 void
+lk_lane_reconsider(struct lk_core *core)
+{
+	struct lk_list *it, *next;
+
+	LK_LIST_EACH(&core->laned, it, next)
+		note_changed(lk_park_at(it)->hold->lane);
+}
+
+void
 lk_lane_let_through(struct lk_request *req)
 {
 	struct lk_hold *hold = req->hold;

@@ -454,6 +454,28 @@ with_nothing_resolved_transactions_keep_nobody_waiting_here(void **state)
 	assert_int_equal(n_running(), 1);	/* behind another statement */
 }
 
+/* Nobody would end a ring of theirs any more. */
+static void
+a_new_configuration_may_let_them_go(void **state)
+{
+	static struct lk_config next;
+	struct lk_error error;
+	char tx[32];
+
+	(void)state;
+	lk_assert_loop();
+	begin(&ann, "%a", NULL, tx);
+	LOCK(&ann, tx, "7");
+	UPDATE(&bob, "b", "7");
+	assert_int_equal(n_running(), 0);
+	next = world.config;
+	next.deadlock_mode = LK_DEADLOCK_OFF;
+	world.next_config = &next;
+	lk_error_init(&error);
+	assert_int_equal(lk_core_reload(world.core, &error), 0);
+	assert_int_equal(n_running(), 1);
+}
+
 /* ---- transactions that wait ---- */
 
 static void
@@ -922,6 +944,7 @@ main(void)
 		TEST(a_lost_session_frees_its_rows),
 		TEST(a_dead_clients_rows_are_free),
 		TEST(with_nothing_resolved_transactions_keep_nobody_waiting_here),
+		TEST(a_new_configuration_may_let_them_go),
 		TEST(a_transactions_statement_waits_for_another_transaction),
 		TEST(a_lock_time_fails_the_transaction_on_the_server),
 		TEST(a_cancel_in_a_transaction_reaches_the_server),
