@@ -248,7 +248,7 @@ what_is_clean_is_known_in_full(void **state)
 		/* age is of a type that nothing is known of */
 		{ "GET users 1", false }, { "GET tags 1 WITH posts", false },
 		{ "FIND posts WHERE author.name = x", false },
-		{ "UPDATE tags 1 SET word = x", false },
+		{ "UPDATE tags 1 SET id = 2", false },
 		{ "CREATE tags word = x", false }, { "DELETE tags 1", false },
 	};
 	struct lk_model *items;
