@@ -851,7 +851,8 @@ test_what_the_configuration_names_in_vain_is_logged(void **state)
 {
 	static const char *const said[] = { "models: a: no\nmodels: b: no\n",
 	    "models: a: no\nmodels: b: no\n", "", "models: a: no\n" };
-	struct lk_config_models models = { 2, NULL, 0 };
+	/* Until the world's end. */
+	static struct lk_config_models models = { 2, NULL, 0 };
 	const char *first = "main: models: a: no\n";
 	size_t i;
 
