@@ -189,7 +189,7 @@ class Lockkeeper:
         self.client = await self.module.connect(self.wanted["socket"])
 
     async def close(self):
-        await self.client.aclose()
+        await self.client.close()
 
     async def get(self, row):
         return await self.client.get(self.table, row)

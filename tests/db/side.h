@@ -137,7 +137,9 @@ has_mail_within(int ms)
 {
 	struct pollfd fd = { .fd = lk_mailbox_fd(&outbox), .events = POLLIN };
 
-	return !lk_list_is_empty(&unread) || poll(&fd, 1, ms) == 1;
+	if (lk_list_is_empty(&unread) && poll(&fd, 1, ms) == 1)
+		lk_mailbox_take(&outbox, &unread);
+	return !lk_list_is_empty(&unread);
 }
 
 static inline struct lk_msg *
@@ -145,11 +147,8 @@ next_mail(void)
 {
 	struct lk_list *first;
 
-	while (lk_list_is_empty(&unread)) {
-		if (!has_mail_within(PATIENCE_MS))
-			fail_msg("no mail");
-		lk_mailbox_take(&outbox, &unread);
-	}
+	if (!has_mail_within(PATIENCE_MS))
+		fail_msg("no mail");
 	first = unread.next;
 	lk_list_remove(first);
 	return lk_container(first, struct lk_msg, link);

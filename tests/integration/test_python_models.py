@@ -475,8 +475,9 @@ def test_models_can_be_reflected(play):
     play(program)
 
 
-def test_the_command_writes_typed_classes(db, daemon, tmp_path):
+def test_the_command_writes_typed_classes(db, lockkeeperd, tmp_path):
     db.sql(SCHEMA)
+    daemon = lockkeeperd()
     path = tmp_path / "written.py"
     done = subprocess.run(
         [sys.executable, "-B", "-m", "lockkeeper", "models", "--socket",

@@ -10,6 +10,7 @@ def _is_said(name):
     return os.environ.get(name, "") not in ("", "0", "no")
 
 
+SANITIZERS = os.environ.get("LK_SANITIZERS", "")	# "address" or "thread"
 SANITIZED = _is_said("LK_SANITIZERS")	# its memory says nothing
 IS_SLOW = SANITIZED or _is_said("LK_SLOW")
 FACTOR = 20 if IS_SLOW else 10
