@@ -34,36 +34,32 @@ def _files(prefix, *names):
     return {f"test_{prefix}{name}.py" for name in names}
 
 
-# What the normal build alone need run.  Comparisons of verbs with SQL are about
-# the compiler's doing, on the loop alone, which has unit tests and a fuzz target
-# with sanitizers; they are many.  And much of the Python package is about what
-# happens in Python.
-NOT_SANITIZED = _files("orm_", "errors", "load", "page", "read", "where",
-                       "write") \
-    | _files("python_", "asyncpg", "models", "package", "resp", "sync", "types")
-# Where threads have to do with each other, and more than messages: what else
-# there is differs in what one thread does, the loop or the program.
-THREADS = _files("", "batches", "bytes", "cancel", "cancel_race", "catalog",
-                 "cursors", "db_worker", "deadlocks", "drain", "group_commit",
-                 "hostile_server", "idle", "isolation", "lanes",
-                 "liblockkeeper", "no_false_alarms", "orm_many", "orm_tx",
-                 "parking", "pool", "pubsub", "python_cancel", "reload", "rude",
-                 "signals", "transactions", "two_servers", "units", "with")
-# These are about which of the waits that are seen is a deadlock: core's doing,
-# whose simulation runs with sanitizers.
-WAITS = _files("", "cancel_race", "expiry", "holders", "isolation",
-               "no_false_alarms", "queues", "suspects", "two_servers")
-
-
-def _is_left_out(name):
-    if timing.SANITIZERS == "thread":
-        return name not in THREADS
-    return timing.SANITIZED and name in NOT_SANITIZED | WAITS
+# What sanitizers are to see.  They make all slower, and much of the rest is
+# about one thread's doing, the loop's or a program's, which has unit tests, a
+# simulation and fuzz targets that run with sanitizers.
+WITH_SANITIZERS = {
+    # Where memory is made, handed over and freed in all the ways that there are.
+    "address": _files("", "batches", "cancel", "catalog", "cli", "config",
+                      "cursors", "envelope", "errors", "group_commit",
+                      "hostile_floods", "hostile_server", "lanes",
+                      "liblockkeeper", "limits", "models", "orm_many",
+                      "orm_tx", "orm_upsert", "protocol", "pubsub",
+                      "python_cancel", "python_client", "reload", "show",
+                      "transactions", "units", "with"),
+    # Where threads have to do with each other.
+    "thread": _files("", "batches", "bytes", "cancel", "cancel_race",
+                     "catalog", "cursors", "db_worker", "deadlocks", "drain",
+                     "group_commit", "hostile_server", "idle", "lanes",
+                     "liblockkeeper", "orm_many", "orm_tx", "parking", "pool",
+                     "pubsub", "python_cancel", "reload", "rude", "signals",
+                     "transactions", "units", "with"),
+}
 
 
 def pytest_collection_modifyitems(items):
-    items[:] = [item for item in items
-                if not _is_left_out(item.path.name)]
+    files = WITH_SANITIZERS.get(timing.SANITIZERS)
+    if files is not None:
+        items[:] = [item for item in items if item.path.name in files]
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -378,8 +378,9 @@ def test_so_many_that_are_left_out_are_told_of(any_bytes, lockkeeperd):
         END LOOP; END $$""")
     daemon = lockkeeperd(any_bytes.conninfo)
     assert set(models(daemon.connect())) == {"plain", "half"}
+    eventually(lambda: "main: 13 more are left out like these" in daemon.log,
+               "it is told")
     assert daemon.log.count("is left out") == 20
-    assert "main: 13 more are left out like these" in daemon.log
 
 
 # -- what has changed

@@ -292,7 +292,8 @@ def idle_clients(held, lockkeeperd):
     """Ten thousand that have said who they are and then nothing."""
     del held
     raise_own_limit(N_IDLE + 500)
-    daemon = lockkeeperd(workers={"min": 2, "max": 8})
+    # This client may be slow to read what it is told beside its replies.
+    daemon = lockkeeperd(workers={"min": 2, "max": 8}, limits={"stall": "5min"})
     c, admin = daemon.connect(), daemon.connect()
     c.call("SQL", "SELECT 1")
     c.call("MODELS")	# the catalog has been read

@@ -180,7 +180,8 @@ def test_the_prompt_connects_again_and_sends_nothing_twice(
         db, daemon, gate, prompt, version):
     p = prompt(gate.path, version)
     lose_the_reply(db, daemon, gate, lambda: p.type(f'SQL "{update(1)}"'))
-    assert p.answer() == "Error: Server closed the connection"
+    # It says how long it has waited when that was long.
+    assert p.answer().startswith("Error: Server closed the connection")
     assert ("(true)" in p.ask('SQL "SELECT true AS x"')) == (version == "-3")
     assert db.v(1) == 1
 

@@ -509,7 +509,8 @@ def test_scenario_30_control_plain_sessions(db):
 
 def cross(client, first, second, retry):
     return lambda: unit(client, ("SQL", update(first)),
-                        ("SQL", "SELECT pg_sleep(0.1)"),
+                        # Time for the other one to get as far.
+                        ("SQL", f"SELECT pg_sleep({0.03 * FACTOR})"),
                         ("SQL", update(second)),
                         options=("RETRY", str(retry)))
 
