@@ -74,9 +74,11 @@ free_if_empty(struct lk_lane *lane)
 static void
 note_changed(struct lk_lane *lane)
 {
+	if (lk_list_is_linked(&lane->changed_link))
+		return;		/* lk_lane_serve() sees to it, or is at it */
 	if (lane->n_waiters == 0)
 		free_if_empty(lane);
-	else if (!lk_list_is_linked(&lane->changed_link))
+	else
 		lk_list_append(&lane->database->core->changed_lanes,
 		    &lane->changed_link);
 }
@@ -410,7 +412,6 @@ go_on(struct lk_lane *lane)
 		grant(hold);
 	while ((hold = find_free(&lane->waiters)) != NULL)
 		call(hold);
-	free_if_empty(lane);
 }
 
 static void
@@ -434,8 +435,10 @@ lk_lane_serve(struct lk_core *core)
 	while (!lk_list_is_empty(&core->changed_lanes)) {
 		lane = lk_container(core->changed_lanes.next, struct lk_lane,
 		    changed_link);
-		lk_list_remove(&lane->changed_link);
+		/* Linked until then: who is called may leave it at once. */
 		go_on(lane);
+		lk_list_remove(&lane->changed_link);
+		free_if_empty(lane);
 		if (lk_list_is_empty(&core->changed_lanes))
 			serve_databases(core);
 	}

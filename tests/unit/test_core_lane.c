@@ -158,7 +158,7 @@ other_rows_are_not_kept_waiting(void **state)
 static void
 a_queue_for_one_row_takes_one_slot(void **state)
 {
-	char tag[8];
+	char tag[16];
 	int i;
 
 	(void)state;
@@ -205,6 +205,22 @@ a_lock_time_counts_in_a_lane(void **state)
 	/* Who is not to wait goes and is told by PostgreSQL. */
 	SAY(&bob, "?0", "UPDATE", "users", "7", "SET", "age", "=", "1");
 	assert_int_equal(n_running(), 2);
+}
+
+static void
+who_reads_nothing_leaves_the_lane_when_its_turn_comes(void **state)
+{
+	(void)state;
+	lk_assert_loop();
+	UPDATE(&ann, "a", "7");
+	UPDATE(&bob, "b", "7");
+	lk_core_client_pause(bob.client, true);
+	done(has_key("7"), 1);
+	expect_tagged(&ann, "a", "row");
+	assert_int_equal(n_running(), 0);
+	lk_core_client_pause(bob.client, false);
+	done(has_key("7"), 1);
+	expect_tagged(&bob, "b", "row");
 }
 
 static void
@@ -926,6 +942,7 @@ main(void)
 		TEST(a_queue_for_one_row_takes_one_slot),
 		TEST(who_waits_in_a_lane_can_be_cancelled),
 		TEST(a_lock_time_counts_in_a_lane),
+		TEST(who_reads_nothing_leaves_the_lane_when_its_turn_comes),
 		TEST(a_deadline_passes_in_phase_lock),
 		cmocka_unit_test_setup_teardown(
 		    a_turn_keeps_until_there_is_a_slot, begin_with_one_slot,
