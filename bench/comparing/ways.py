@@ -1,5 +1,6 @@
 """The ways to do the same work, each of which returns a dict of what it
 measured: per_s, and p50 and p99 in microseconds where they were asked for."""
+import abc
 import functools
 import json
 import os
@@ -100,7 +101,7 @@ def missing():
     return absent
 
 
-class Way:
+class Way(abc.ABC):
     """`needs` is what of missing() it cannot do without."""
     needs = None
 
@@ -108,8 +109,9 @@ class Way:
         self.name = name
         self.note = note
 
+    @abc.abstractmethod
     def measure(self, stage, seconds):
-        raise NotImplementedError
+        """What was measured in so many seconds, as above."""
 
 
 class Lockkeeper(Way):
