@@ -197,3 +197,14 @@ lk_cell_json(struct lk_buf *out, enum lk_cell_class cls, const char *data,
 	else
 		lk_cell_json_string(out, data, n);
 }
+
+size_t
+lk_cell_number(const struct lk_cell *cell)
+{
+	size_t i, number = 0;
+
+	for (i = 0; cell->data != NULL && i < cell->n &&
+	    cell->data[i] >= '0' && cell->data[i] <= '9'; i++)
+		number = number * 10 + (size_t)(cell->data[i] - '0');
+	return number;
+}

@@ -19,7 +19,7 @@ enum lk_cell_class {
 	LK_CELL_BYTEA,
 };
 
-/* Somebody else's text; data NULL: a NULL. */
+/* Somebody else's text, with anything behind it; data NULL: a NULL. */
 struct lk_cell {
 	const char	*data;
 	size_t		 n;
@@ -30,6 +30,8 @@ void	lk_cell_resp(struct lk_buf *out, int proto, enum lk_cell_class cls,
 	    const char *data, size_t n) LK_ON_WORKER;
 void	lk_cell_json(struct lk_buf *out, enum lk_cell_class cls,
 	    const char *data, size_t n) LK_ON_WORKER;
+/* The number that its digits say; 0: it is NULL, or there are none. */
+size_t	lk_cell_number(const struct lk_cell *cell);
 /* A JSON string with its quotes. */
 void	lk_cell_json_string(struct lk_buf *out, const char *data, size_t n)
 	    LK_ON_WORKER;

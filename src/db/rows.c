@@ -176,8 +176,7 @@ static LK_ON_WORKER struct place *
 place_of(const struct lk_rows *rows)
 {
 	const struct lk_rowset *set = &rows->form.sets[0];
-	const struct lk_cell *last = &set->cells[set->n_cells - 1];
-	size_t i = last->data == NULL ? 0 : strtoul(last->data, NULL, 10);
+	size_t i = lk_cell_number(&set->cells[set->n_cells - 1]);
 
 	return i == 0 || i > rows->n_places ? NULL : &rows->places[i - 1];
 }

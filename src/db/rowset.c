@@ -72,9 +72,9 @@ find_group(const struct lk_rowset *set)
 {
 	size_t	at = set->load->n_columns, group;
 
-	if (at >= set->n_cells || set->cells[at].data == NULL)
+	if (at >= set->n_cells)
 		return 0;
-	group = strtoul(set->cells[at].data, NULL, 10);
+	group = lk_cell_number(&set->cells[at]);
 	return group < set->n_groups ? group : 0;
 }
 

@@ -28,6 +28,7 @@ def pytest_configure(config):
 
     signal.signal(signal.SIGTERM, interrupt)
     signal.signal(signal.SIGHUP, interrupt)
+    signal.signal(signal.SIGALRM, _too_long)
 
 
 def _files(prefix, *names):
@@ -60,6 +61,26 @@ def pytest_collection_modifyitems(items):
     files = WITH_SANITIZERS.get(timing.SANITIZERS)
     if files is not None:
         items[:] = [item for item in items if item.path.name in files]
+
+
+# A test that hangs fails, and the others go on.
+LONGEST_S = 300
+
+
+def _too_long(number, frame):
+    del number, frame
+    raise TimeoutError(f"this has taken {LONGEST_S} s")
+
+
+@pytest.hookimpl(hookwrapper=True)
+def _bounded(item):
+    del item
+    signal.alarm(LONGEST_S)
+    yield
+    signal.alarm(0)
+
+
+pytest_runtest_setup = pytest_runtest_call = pytest_runtest_teardown = _bounded
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -5,6 +5,7 @@ import os
 import pwd
 import signal
 import subprocess
+import threading
 import time
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -14,7 +15,9 @@ _PR_SET_PDEATHSIG = 1
 def spawn(argv, *, log, death_signal=signal.SIGTERM, user=None, env=None,
           stdin=subprocess.DEVNULL, stdout=None, cwd=None, pass_fds=()):
     """Start argv with stderr, and stdout unless it goes elsewhere, going to
-    the open file log."""
+    the open file log.  In the main thread: it ends with who started it."""
+    assert threading.current_thread() is threading.main_thread()
+
     def set_death_signal():
         _libc.prctl(_PR_SET_PDEATHSIG, int(death_signal))
 

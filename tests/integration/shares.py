@@ -90,9 +90,10 @@ class Share:
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
 
-    def finish(self, counts):
+    def finish(self, counts, failed):
         """Wait for its end, show what it said, and add to the counts what its
-        last line says; returns its exit status."""
+        last line says and to failed the lines that name a test; returns its
+        exit status."""
         status = self._process.wait()
         self._output.seek(0)
         lines = self._output.read().decode(errors="replace").splitlines()
@@ -101,6 +102,8 @@ class Share:
                            lines[-1] if lines else "")
         for number, outcome in found:
             counts[outcome] += int(number)
+        failed += [line for line in lines
+                   if line.startswith(("FAILED ", "ERROR "))]
         print("\n".join(lines[:-1] if found else lines), flush=True)
         if status < 0:
             print(f"pytest was ended by signal {-status}")
@@ -111,23 +114,25 @@ class Share:
 
 
 def run(directories):
-    counts = collections.Counter()
+    counts, failed = collections.Counter(), []
     shares, statuses = [], []
     taken = tempfile.mkdtemp(prefix="lkshares")
     try:
         shares += [Share(directories, "not alone", taken)
                    for _ in range(N_SHARES)]
-        statuses += [share.finish(counts) for share in shares]
+        statuses += [share.finish(counts, failed) for share in shares]
         shares.append(Share(directories, "alone"))
-        statuses.append(shares[-1].finish(counts))
+        statuses.append(shares[-1].finish(counts, failed))
     finally:
         for share in shares:
             share.stop()
         for share in shares[len(statuses):]:
-            statuses.append(share.finish(counts) or 1)
+            statuses.append(share.finish(counts, failed) or 1)
         shutil.rmtree(taken, ignore_errors=True)
         if not counts["failed"]:	# one that broke may not have said so
             counts["error"] = max(counts["error"], sum(map(bool, statuses)))
+        for line in failed:
+            print(line)		# once more, where it is found
         print(", ".join(f"{counts[outcome]} {outcome}"
                         for outcome in OUTCOMES if counts[outcome])
               or "0 passed")

@@ -34,8 +34,8 @@ def many_sockets(path, n):
         sockets = []
         for _ in range(n):
             sock = stack.enter_context(socket.socket(socket.AF_UNIX))
+            sock.connect(path)	# with a timeout it would not wait its turn
             sock.settimeout(60)
-            sock.connect(path)
             sockets.append(sock)
         yield sockets
     gc.collect()

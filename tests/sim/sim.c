@@ -856,7 +856,12 @@ play_schedule(uint64_t index)
 
 /* ---- the run ---- */
 
-/* A generator that draws only easy schedules would prove nothing. */
+/*
+ * A generator that draws only easy schedules would prove nothing.  Of so many it
+ * draws the rare ones often enough that it is never by chance that there are none.
+ */
+#define ENOUGH	100000
+
 static void
 check_counts(uint64_t n)
 {
@@ -881,7 +886,7 @@ check_counts(uint64_t n)
 	printf("%lu deadlocks seen by the oracle in %lu checks, %lu of them by "
 	    "trying all continuations\n", counts->doomed, counts->checks,
 	    counts->searches);
-	if (n < N_SCHEDULES)
+	if (n < ENOUGH)
 		return;
 	REQUIRE(counts->verdicts > n / 20 && counts->slots > n / 100);
 	REQUIRE(counts->own_threads > n / 1000);
@@ -890,7 +895,7 @@ check_counts(uint64_t n)
 	REQUIRE(counts->units > n / 20 && counts->retries > n / 200);
 	REQUIRE(counts->unit_verdicts > n / 500);
 	REQUIRE(counts->in_the_way > 0 && counts->detected > 0);
-	REQUIRE(counts->laned > n / 20 && counts->refused > n / 10000);
+	REQUIRE(counts->laned > n / 20 && counts->refused > n / 50000);
 }
 
 static void

@@ -594,6 +594,8 @@ spare(int w)
 	if (sim.workers[w].req == NONE)
 		return;
 	req = &sim.reqs[sim.workers[w].req];
+	if (req->is_detected)	/* its wait is over because it has failed */
+		return;
 	req->is_ending = req->is_victim = req->is_retried = false;
 	if (req->tx != NONE)
 		sim.txs[req->tx].is_doomed = false;

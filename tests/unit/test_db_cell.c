@@ -121,6 +121,17 @@ json_has_its_own(void **state)
 	    "\"q\\\" b\\\\ t\\u0009 n\\u000a e\\u001b \xc3\xa9\"");
 }
 
+static void
+a_number_ends_with_its_cell(void **state)
+{
+	(void)state;
+	assert_int_equal(lk_cell_number(&(struct lk_cell){ "1234", 2 }), 12);
+	assert_int_equal(lk_cell_number(&(struct lk_cell){ "7x", 2 }), 7);
+	assert_int_equal(lk_cell_number(&(struct lk_cell){ "x", 1 }), 0);
+	assert_int_equal(lk_cell_number(&(struct lk_cell){ "9", 0 }), 0);
+	assert_int_equal(lk_cell_number(&(struct lk_cell){ NULL, 0 }), 0);
+}
+
 int
 main(void)
 {
@@ -130,6 +141,7 @@ main(void)
 		cmocka_unit_test(bytea_is_its_bytes),
 		cmocka_unit_test(numbers_that_are_none_are_text),
 		cmocka_unit_test(json_has_its_own),
+		cmocka_unit_test(a_number_ends_with_its_cell),
 	};
 
 	return cmocka_run_group_tests(tests, enter, leave);

@@ -153,6 +153,17 @@ expect_over(struct lk_rows *rows)
 	lk_rows_free(&rows);
 }
 
+static void
+expect_place(struct lk_rows *rows, size_t i, const char *expected)
+{
+	struct lk_buf reply = LK_BUF_INIT;
+
+	lk_assert_worker();
+	assert_int_equal(lk_rows_finish_place(rows, i, &reply, &error), 0);
+	assert_string_equal(lk_buf_cstr(&reply), expected);
+	lk_buf_fini(&reply);
+}
+
 /* ---- what is asked for ---- */
 
 static void
@@ -487,6 +498,33 @@ what_is_said_is_limited(void **state)
 	}
 }
 
+/* What is kept behind the number of a row's place may begin with a digit: the
+ * length of the next row's first cell, here 49, which is '1'. */
+static void
+rows_that_are_kept_find_their_places(void **state)
+{
+	static const char *const names[] = { "name", "n" };
+	static const Oid oids[] = { TEXT, INT8 };
+	static const struct lk_with with = { 1, loads, 1 };
+	struct lk_format format = { .proto = 3, .rows = LK_ROWS_JSON };
+	struct lk_rows *rows;
+
+	(void)state;
+	lk_assert_worker();
+	rows = lk_rows_new(format, LK_SHAPE_ROW, &with, &types, BIG);
+	lk_rows_set_places(rows, 3);
+	assert_int_equal(add(rows, 0, 2, names, oids, "a|1|;"
+	    "0123456789012345678901234567890123456789012345678|3|;"), 0);
+	expect_asked(rows, 1, 2, "{\"a\","
+	    "\"0123456789012345678901234567890123456789012345678\"}");
+	assert_int_equal(lk_rows_divide(rows), 0);
+	expect_place(rows, 0, "$23\r\n{\"name\":\"a\",\"posts\":[]}\r\n");
+	expect_place(rows, 1, "_\r\n");
+	expect_place(rows, 2, "$71\r\n{\"name\":\"012345678901234567890123456"
+	    "7890123456789012345678\",\"posts\":[]}\r\n");
+	lk_rows_free(&rows);
+}
+
 int
 main(void)
 {
@@ -504,6 +542,7 @@ main(void)
 		TEST(what_nobody_asked_for_is_left_out),
 		TEST(types_of_all_levels_are_asked_for),
 		TEST(arrays_count_below_the_relation_that_they_are_in),
+		TEST(rows_that_are_kept_find_their_places),
 		TEST(what_is_kept_is_limited),
 		TEST(what_is_said_is_limited),
 	};
