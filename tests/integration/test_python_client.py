@@ -329,7 +329,8 @@ def test_the_database_can_be_another(pg, db, lockkeeperd):
 def test_a_daemon_that_starts_again_is_found_again(daemon):
     async def program(lk):
         await lk.fetchval("SELECT 1")
-        daemon.restart()
+        await asyncio.to_thread(daemon.stop)
+        daemon.start()
         assert await lk.fetchval("SELECT 2") == 2
         assert await lk.get("r", 1) == {"id": 1, "v": 0}
 
@@ -435,7 +436,8 @@ def test_it_runs_on_uvloop(daemon):
         async with lk.transaction():
             await lk.execute("UPDATE r SET v = 1 WHERE id = 1")
         await aio.eventually(nobody_works(lk), "it has ended")
-        daemon.restart()
+        await asyncio.to_thread(daemon.stop)
+        daemon.start()
         assert (await lk.get("r", 1)).v == 1
 
     aio.run_uvloop(daemon, program)
