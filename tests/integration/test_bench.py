@@ -223,7 +223,7 @@ def test_compare_prints_rows_with_what_is_installed():
         is_named = f"not installed, and left out: {name} (" in done.stdout
         assert bool(is_measured) != is_named, (way, done.stdout)
     assert "Lockkeeper / direct, 16 sessions: " in done.stdout
-    assert re.search(r"MiB that the daemon grew by: at most 32; it is [\d.]+: ",
+    assert re.search(r"MiB that the daemon grew by: at most 40; it is [\d.]+: ",
                      done.stdout)
     assert re.search(r"^versions: Lockkeeper .*PostgreSQL \d", done.stdout,
                      re.M)
