@@ -125,21 +125,22 @@ accept_request(struct lk_request *req)
 	lk_request_todo(req);
 }
 
-/* Before it stood in any queue but the connection's. */
+/* Before it stood in any queue but the connection's.  Its task awaits the reply,
+ * which may be held, like any other. */
 static void
 refuse_request(struct lk_request *req, const struct lk_arg *args,
     size_t n_args, struct lk_error *error)
 {
-	struct lk_task *task = lk_envelope_task(req->client, args, n_args);
+	struct lk_task *task = lk_envelope_task(req, args, n_args);
 
-	if (task != NULL) {
-		lk_unit_note_failure(req, task, error);
-		lk_task_forget(task);
-	}
 	if (req->task != NULL && req->task != task)
 		lk_task_forget(req->task);
-	req->task = NULL;
+	req->task = task;
+	if (task != NULL)
+		lk_list_append(&task->requests, &req->task_link);
 	req->tx = NULL;
+	if (req->verb == NULL)	/* what SHOW says that it does */
+		req->doing = lk_xstrdup("(refused)");
 	lk_request_fail(req, error);
 }
 

@@ -281,7 +281,7 @@ take_verb(struct lk_request *req, const struct lk_arg *args, size_t n_args,
 }
 
 struct lk_task *
-lk_envelope_task(struct lk_client *client, const struct lk_arg *args,
+lk_envelope_task(struct lk_request *req, const struct lk_arg *args,
     size_t n_args)
 {
 	const struct lk_arg *name = NULL;
@@ -290,17 +290,17 @@ lk_envelope_task(struct lk_client *client, const struct lk_arg *args,
 	size_t i;
 
 	for (i = 0; i < n_args && (sign = sign_of(&args[i])) != NULL; i++) {
-		if (*sign == '#')
-			return NULL;
 		if (*sign == '%')
 			name = &args[i];
 		has_tag |= *sign == '@';
+		req->tx_said |= *sign == '#';
 	}
-	if (name == NULL)
-		return has_tag ? NULL : client->task;
-	if (name->len < 2 || name->len > MAX_TASK)
-		return NULL;
-	return lk_task_named(client, name->data + 1, name->len - 1);
+	if (name != NULL)
+		return name->len < 2 || name->len > MAX_TASK ? NULL :
+		    lk_task_named(req->client, name->data + 1, name->len - 1);
+	if (req->tx != NULL)
+		return req->tx->owner;
+	return has_tag || req->tx_said ? NULL : req->client->task;
 }
 
 /*

@@ -88,9 +88,9 @@ struct lk_request *lk_request_by_tag(struct lk_client *client, const char *tag,
 /* envelope.c */
 int	lk_envelope_parse(struct lk_request *req, const struct lk_arg *args,
 	    size_t n_args, size_t *n_used_out, struct lk_error *error);
-/* Whose a request is that was refused, by its words; NULL: no lasting task's,
- * or it was for a transaction.  The caller forgets it. */
-struct lk_task *lk_envelope_task(struct lk_client *client,
+/* Whose a request is that is refused, by its words, whose # is noted too; NULL:
+ * no lasting task's, or of a transaction that there is not. */
+struct lk_task *lk_envelope_task(struct lk_request *req,
 	    const struct lk_arg *args, size_t n_args);
 
 /* tx.c */
