@@ -54,11 +54,22 @@ def _milliseconds(seconds: float) -> int:
     return math.ceil(seconds * 1000)
 
 
-class Executor(abc.ABC):
+class Caller(abc.ABC):
+    """What models may be bound to, and used with."""
+
+    @abc.abstractmethod
+    def _executor(self) -> Executor:
+        """Who carries out what is asked for now, in this thread."""
+
+
+class Executor(Caller):
     """Keywords of find() and its like: where, a condition, and column=value
     for what is equal; order_by, limit, after and offset; fields; with_, for
     related rows; and lock, such as "UPDATE" or "SHARE NOWAIT", in
     transactions."""
+
+    def _executor(self) -> Executor:
+        return self
 
     @property
     @abc.abstractmethod

@@ -12,7 +12,7 @@ from .errors import UnmetError, UsageError
 from .expr import Condition, Everything, Order, Words
 
 if TYPE_CHECKING:
-    from ._executor import Executor
+    from ._executor import Caller, Executor
     from .models import Model
 
 M = TypeVar("M", bound="Model")
@@ -22,7 +22,7 @@ class Query(Generic[M]):
     """Each method that says more about it gives another query.  `await` it for
     a list, `async for` it for some at a time."""
 
-    def __init__(self, model: type[M], using: Executor | None) -> None:
+    def __init__(self, model: type[M], using: Caller | None) -> None:
         self._model = model
         self._using = using
         self._condition: Condition | Everything | None = None
@@ -86,7 +86,7 @@ class Query(Generic[M]):
         SKIP LOCKED behind it: in transactions."""
         return self._changed(_lock=strength)
 
-    def using(self, executor: Executor) -> Query[M]:
+    def using(self, executor: Caller) -> Query[M]:
         """In this transaction, for instance."""
         return self._changed(_using=executor)
 

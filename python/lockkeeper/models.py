@@ -28,8 +28,7 @@ from .expr import Change, Condition, Default
 from .types import Json
 
 if TYPE_CHECKING:
-    from ._client import Lockkeeper
-    from ._executor import Executor
+    from ._executor import Caller, Executor
 
 __all__ = ["Column", "JsonProperty", "Many", "Model", "One", "Query",
            "Related", "RelatedOne", "column", "json_property", "relation"]
@@ -58,7 +57,7 @@ class Model:
     # Classes by table, to which relations lead.  A base of one's own, declared
     # with table="", has its own.
     _registry: ClassVar[dict[str, type[Model]]] = {}
-    _client: ClassVar[Executor | None] = None
+    _client: ClassVar[Caller | None] = None
     _columns: ClassVar[dict[str, Column[Any]]] = {}	# by attribute
     _properties: ClassVar[dict[str, JsonProperty[Any]]] = {}
     _relations: ClassVar[dict[str, _Relation]] = {}
@@ -98,16 +97,16 @@ class Model:
             setattr(cls, attribute, made)
 
     @classmethod
-    def bind(cls, client: Lockkeeper) -> None:
+    def bind(cls, client: Caller) -> None:
         cls._client = client
 
     @classmethod
-    def _executor(cls, using: Executor | None) -> Executor:
-        executor = using or cls._client
-        if executor is None:
+    def _executor(cls, using: Caller | None) -> Executor:
+        caller = using or cls._client
+        if caller is None:
             raise UsageError(f"{cls.__name__} has no client: lk.bind("
                              f"{cls.__name__}), or using=")
-        return executor
+        return caller._executor()
 
     @classmethod
     def _class_of(cls, table: str) -> type[Model]:
@@ -118,7 +117,7 @@ class Model:
 
     # -- objects
 
-    def __init__(self, row: Row, using: Executor | None) -> None:
+    def __init__(self, row: Row, using: Caller | None) -> None:
         """Of a row that came; a new one is made by create()."""
         self._values: dict[str, Any] = {}
         self._related: dict[str, Any] = {}
@@ -246,14 +245,14 @@ class Model:
     @classmethod
     async def get_or_none(cls: type[M], *key: Any, with_: Sequence[Any] = (),
                           lock: str | None = None,
-                          using: Executor | None = None) -> M | None:
+                          using: Caller | None = None) -> M | None:
         row = await cls._executor(using).ask(
             _words.get(cls._table, key, None, with_, lock))
         return None if row is None else cls(row, using)
 
     @classmethod
     async def get(cls: type[M], *key: Any, with_: Sequence[Any] = (),
-                  lock: str | None = None, using: Executor | None = None
+                  lock: str | None = None, using: Caller | None = None
                   ) -> M:
         """Raises NotFound when there is no such row."""
         found = await cls.get_or_none(*key, with_=with_, lock=lock,
@@ -302,7 +301,7 @@ class Model:
     # -- new rows
 
     @classmethod
-    async def create(cls: type[M], using: Executor | None = None,
+    async def create(cls: type[M], using: Caller | None = None,
                      **values: Any) -> M:
         await cls._hook("before_create", cls, values)
         executor = cls._executor(using)
@@ -314,7 +313,7 @@ class Model:
 
     @classmethod
     async def upsert(cls: type[M], on: Sequence[Any] = (),
-                     using: Executor | None = None, **values: Any) -> M:
+                     using: Caller | None = None, **values: Any) -> M:
         """The row that has this key, new or changed."""
         executor = cls._executor(using)
         row = await executor.ask(_words.upsert(
@@ -323,7 +322,7 @@ class Model:
 
     @classmethod
     async def create_many(cls, rows: Iterable[Mapping[str, Any]],
-                          using: Executor | None = None) -> int:
+                          using: Caller | None = None) -> int:
         """All or none; the first says which columns they have.  Hooks are not
         called."""
         executor = cls._executor(using)
@@ -334,7 +333,7 @@ class Model:
     # -- queries
 
     @classmethod
-    def find(cls: type[M], *conditions: Condition, using: Executor | None = None,
+    def find(cls: type[M], *conditions: Condition, using: Caller | None = None,
              **equal: Any) -> Query[M]:
         """`await` it for a list of objects, or see Query."""
         return Query(cls, using).where(*conditions, **equal)

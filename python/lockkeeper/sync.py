@@ -11,7 +11,6 @@ which awaits the thread.
 """
 from __future__ import annotations
 
-import abc
 import asyncio
 import concurrent.futures
 import os
@@ -20,19 +19,20 @@ import sys
 import threading
 import weakref
 from types import FrameType, TracebackType
-from typing import Any, Callable, Concatenate, Coroutine, Iterator, \
-    ParamSpec, Sequence, TypeVar
+from typing import Any, Awaitable, Callable, Concatenate, Coroutine, \
+    Iterator, ParamSpec, Sequence, TypeVar
 
 from . import _resp, errors
 from ._client import DEFAULT_PATH, Autocommit, Lockkeeper
 from ._connection import Connection
 from ._core import Core
-from ._executor import Executor
+from ._executor import Caller, Executor
 from ._rows import Row
 from ._tasks import Task, word_of
 from ._transaction import Transaction as AsyncTransaction
 from ._unit import Unit
 from ._words import Request
+from .models import Model
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -223,12 +223,16 @@ def _blocking(method: Callable[Concatenate[Executor, P], Coroutine[Any, Any, T]]
     return call
 
 
-class BlockingExecutor(abc.ABC):
+async def _result(awaitable: Awaitable[T]) -> T:
+    return await awaitable
+
+
+class BlockingExecutor(Caller):
     """Executor's methods, which block."""
 
-    @abc.abstractmethod
-    def _executor(self) -> Executor:
-        """Whose methods they are."""
+    def run(self, awaitable: Awaitable[T]) -> T:
+        """What awaiting it gives, of a model: lk.run(User.get(1))."""
+        return _now(_result(awaitable))
 
     call = _blocking(Executor.call)
     fetch = _blocking(Executor.fetch)
@@ -340,6 +344,12 @@ class Client(BlockingExecutor):
 
     def autocommit(self) -> BlockingExecutor:
         return _Of(Autocommit(self._executor().core))
+
+    def bind(self, *models: type[Model]) -> None:
+        """As Lockkeeper.bind(): what they ask is asked in the thread that runs
+        it, see run()."""
+        for model in models:
+            model.bind(self)
 
     def unit(self, *, retry: int | None = None, isolation: str | None = None
              ) -> BlockingUnit:

@@ -9,6 +9,7 @@ import pytest
 import aio
 import lockkeeper
 import lockkeeper.sync
+from lockkeeper.models import Column, Many, Model
 from timing import eventually
 
 col = lockkeeper.col
@@ -53,6 +54,39 @@ def test_types_are_learnt(db, lk):
     lk.create("c", id=1, r_id=5)
     assert lk.get("c", 1, with_=["r"]).r.id == 5
     assert lk.load("r", 5, "c") == [{"id": 1, "r_id": 5}]
+
+
+def test_models_are_run(db, lk):
+    db.sql("CREATE TABLE c (id int PRIMARY KEY, r_id int REFERENCES r)")
+
+    class Base(Model, table=""):
+        pass
+
+    class R(Base, table="r"):
+        id: Column[int]
+        v: Column[int]
+        c: Many["C"]
+
+    class C(Base, table="c"):
+        id: Column[int]
+        r_id: Column[int]
+
+    lk.bind(R, C)
+    one = lk.run(R.get(1))
+    lk.run(C.create(id=7, r_id=1))
+    assert [each.id for each in lk.run(one.c)] == [7]
+    with pytest.raises(lockkeeper.NotFound), lk.transaction() as tx:
+        lk.run(one.update(v=5))
+        assert lk.run(R.find(v=5, using=tx))[0].id == 1
+        assert lk.run(R.find(v=5, using=lk.autocommit()).count()) == 0
+        lk.run(R.get(1000))
+    assert lk.run(R.get(1)).v == 0
+    seen = []
+    thread = threading.Thread(target=lambda: seen.append(lk.run(R.get(2))))
+    thread.start()
+    thread.join()
+    assert seen[0].id == 2
+    assert {row["mode"] for row in lk.call("SHOW", "clients")} == {"blocking"}
 
 
 def test_transactions_and_units(lk):
