@@ -269,12 +269,13 @@ lk_run_auth(struct lk_request *req)
 void
 lk_run_use(struct lk_request *req)
 {
-	struct lk_database *db = lk_database_named(req->core,
-	    &req->args[0]);
+	struct lk_database *db;
+	struct lk_error error;
 
+	lk_error_init(&error);
+	db = lk_database_named(req->core, &req->args[0], &error);
 	if (db == NULL) {
-		lk_request_failf(req, LK_ERR_SYNTAX, "no such database here: "
-		    "HELLO lists them");
+		lk_request_fail(req, &error);
 		return;
 	}
 	req->client->database = db;

@@ -178,13 +178,8 @@ find_database(struct lk_request *req, const struct lk_arg *word,
 {
 	struct lk_arg name = { word->data + 1, word->len - 1 };
 
-	req->database = lk_database_named(req->core, &name);
-	if (req->database != NULL)
-		return 0;
-	lk_error_set(error, LK_ERR_SYNTAX,
-	    "no database %.*s here; the config names its databases",
-	    (int)word->len - 1, word->data + 1);
-	return -LK_E_INVAL;
+	req->database = lk_database_named(req->core, &name, error);
+	return req->database != NULL ? 0 : -LK_E_INVAL;
 }
 
 static int

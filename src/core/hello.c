@@ -41,13 +41,15 @@ word_index(const struct lk_arg *arg, const char *const *words, int n)
 	return -1;
 }
 
-/* One option with its value; false when the value is wrong. */
+/* One option with its value; false when the value is wrong, and error may say
+ * why. */
 static bool
 take_text(struct hello *hello, struct lk_core *core,
-    const struct lk_arg *option, const struct lk_arg *value, bool *known_out)
+    const struct lk_arg *option, const struct lk_arg *value, bool *known_out,
+    struct lk_error *error)
 {
 	if (lk_arg_is(option, "DATABASE")) {
-		hello->database = lk_database_named(core, value);
+		hello->database = lk_database_named(core, value, error);
 		return hello->database != NULL;
 	}
 	if (lk_arg_is(option, "NAME") || lk_arg_is(option, "SETNAME"))
@@ -117,18 +119,43 @@ count_words(const struct lk_arg *option)
 /* False when the option's value is wrong, or when there is no such option. */
 static bool
 take_option(struct hello *hello, struct lk_core *core,
-    const struct lk_arg *args, bool *known_out)
+    const struct lk_arg *args, bool *known_out, struct lk_error *error)
 {
 	bool fits;
 
 	*known_out = true;
 	if (lk_arg_is(&args[0], "AUTH"))
 		return true;	/* as the verb AUTH: nothing is to be proven */
-	fits = take_text(hello, core, &args[0], &args[1], known_out);
+	fits = take_text(hello, core, &args[0], &args[1], known_out, error);
 	if (*known_out)
 		return fits;
 	*known_out = true;
 	return take_word(hello, &args[0], &args[1], known_out);
+}
+
+static void
+refuse_value(const struct lk_arg *option, const char *syntax,
+    struct lk_error *error)
+{
+	static const struct {
+		const char *word, *takes;
+	} options[] = {
+#define LK_HELLO_TEXT(word, value, help)				\
+		{ word, "1 to 255 printable characters" },
+#define LK_HELLO_WORDS(word, words, help)				\
+		{ word, words },
+#include "core/hello.def"
+#undef LK_HELLO_TEXT
+#undef LK_HELLO_WORDS
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
+		if (lk_arg_is(option, options[i].word))
+			lk_error_set(error, LK_ERR_SYNTAX,
+			    "HELLO: %s takes %s: %s", options[i].word,
+			    options[i].takes, syntax);
+	}
 }
 
 static int
@@ -153,12 +180,14 @@ parse_hello(struct lk_request *req, struct hello *hello,
 			    req->verb->syntax);
 			return -LK_E_INVAL;
 		}
-		if (take_option(hello, req->core, &args[i], &known))
+		if (take_option(hello, req->core, &args[i], &known, error))
 			continue;
-		lk_error_set(error, LK_ERR_SYNTAX, known ?
-		    "HELLO cannot take the value of its option %zu: %s" :
-		    "HELLO does not know its option %zu: %s",
-		    number, req->verb->syntax);
+		if (!known)
+			lk_error_set(error, LK_ERR_SYNTAX,
+			    "HELLO does not know its option %zu: %s",
+			    number, req->verb->syntax);
+		else if (!error->is_set)
+			refuse_value(&args[i], req->verb->syntax, error);
 		return -LK_E_INVAL;
 	}
 	return 0;

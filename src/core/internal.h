@@ -161,7 +161,7 @@ void	lk_database_init(struct lk_database *db, struct lk_core *core,
 	    const struct lk_config_database *config);
 void	lk_database_fini(struct lk_database *db);
 struct lk_database *lk_database_named(struct lk_core *core,
-	    const struct lk_arg *name);
+	    const struct lk_arg *name, struct lk_error *error);
 /* Wait for a slot: state becomes QUEUED. */
 void	lk_database_enqueue(struct lk_database *db, struct lk_request *req);
 /* Likewise, in the place of its arrival; lk_database_serve() is to follow. */
@@ -750,10 +750,12 @@ int	lk_unit_take_options(struct lk_unit *unit,
 	    const struct lk_request *req, struct lk_error *error);
 /*
  * It fails: the unit that it was for, if any, by the order of its task's
- * requests, is not to be carried out.
+ * requests, is not to be carried out, and over if it was to end it.
  */
 void	lk_unit_note_failure(const struct lk_request *req,
 	    struct lk_task *task, const struct lk_error *error);
+/* It leaves its task's queue, in which it is linked still. */
+void	lk_unit_passed(struct lk_request *req);
 /* Of a task's queue it becomes EXEC's. */
 void	lk_unit_take_out(struct lk_unit *unit);
 void	lk_unit_forget_verbs(struct lk_unit *unit);

@@ -80,7 +80,8 @@ lk_database_fini(struct lk_database *db)
 }
 
 struct lk_database *
-lk_database_named(struct lk_core *core, const struct lk_arg *name)
+lk_database_named(struct lk_core *core, const struct lk_arg *name,
+    struct lk_error *error)
 {
 	const char *have;
 	size_t i;
@@ -91,6 +92,9 @@ lk_database_named(struct lk_core *core, const struct lk_arg *name)
 		    memcmp(have, name->data, name->len) == 0)
 			return &core->databases[i];
 	}
+	lk_error_set(error, LK_ERR_SYNTAX, "no database %.*s here; HELLO lists "
+	    "those of the config", (int)(name->data != NULL ? name->len : 0),
+	    name->data != NULL ? name->data : "");
 	return NULL;
 }
 

@@ -93,11 +93,23 @@ def test_auth_and_setname_are_taken_and_prove_nothing(daemon, version):
     assert "secret" not in daemon.log
 
 
-def test_the_value_that_is_wrong_is_counted_behind_auth_too(daemon):
+@pytest.mark.parametrize("words, said", [
+    (("MODE", "fast"), "HELLO: MODE takes async|blocking: "),
+    (("NULL", ""), "HELLO: NULL takes 1 to 255 printable characters: "),
+    (("DATABASE", "nope"), "no database nope here; HELLO lists those"),
+    (("COLOUR", "red"), "HELLO does not know its option 3: "),
+])
+def test_what_is_wrong_is_named(daemon, words, said):
     error = daemon.connect("3").fails(
-        "SYNTAX", "HELLO", "3", "AUTH", "user", "secret", "NAME", "n",
-        "MODE", "fast")
-    assert "its option 3:" in error.message
+        "SYNTAX", "HELLO", "3", "AUTH", "user", "secret", "NAME", "n", *words)
+    assert error.message.startswith(said)
+
+
+def test_a_database_that_is_not_here_is_named(daemon):
+    c = daemon.connect("3")
+    for request in ("USE", "nope"), ("/nope", "SQL", "SELECT 1"):
+        error = c.fails("SYNTAX", *request)
+        assert "no database nope here; HELLO lists those" in error.message
 
 
 def test_reset_ends_requests_and_transactions(db, daemon):

@@ -303,7 +303,7 @@ def test_it_says_what_keeps_it_from_connecting(tmp_path):
 
 
 def test_an_unknown_database_is_an_error(daemon):
-    with pytest.raises(lockkeeper.Error, match="DATABASE"):
+    with pytest.raises(lockkeeper.Error, match="no database other here"):
         aio.run(daemon, None, database="other")
 
 

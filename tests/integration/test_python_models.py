@@ -326,15 +326,21 @@ def test_related_rows_come_along_with_their_own(play):
     play(program)
 
 
+async def n_statements(lk):
+    return (await lk.call("SHOW", "stats"))["statements"]
+
+
 def test_a_hundred_coroutines_load_what_is_theirs(play):
     async def program(lk):
         await User.create_many([{"name": f"u{i}"} for i in range(100)])
         await Post.create_many([{"id": i, "author_id": i + 1}
                                 for i in range(100)])
         users = await User.find()
+        before = await n_statements(lk)
         loaded = await asyncio.gather(*[user.posts.load() for user in users])
         assert [[post.author_id for post in posts] for posts in loaded] \
             == [[user.id] for user in users]
+        assert await n_statements(lk) - before <= 8
 
     play(program)
 
