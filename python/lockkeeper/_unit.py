@@ -208,14 +208,9 @@ class Unit:
             self._begin.n += 1
             self._begin.data = _resp.bulk(b"/" + self._database.encode()) \
                 + self._begin.data
-        try:
-            kept, reply = await core.exchange_all(connection, task, n, [
-                self._begin, *(request for request, _ in self._queue),
-                Request([b"EXEC"], _words.nothing)])
-        except BaseException:
-            # An EXEC that was ended before its turn leaves the queue open.
-            connection.post_encoded(n + 1, task + _resp.bulk(b"DISCARD"))
-            raise
+        kept, reply = await core.exchange_all(connection, task, n, [
+            self._begin, *(request for request, _ in self._queue),
+            Request([b"EXEC"], _words.nothing)])
         if type(reply) is _resp.ErrorReply:
             raise self._failure(reply, kept)
 

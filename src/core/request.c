@@ -314,6 +314,7 @@ leave_task(struct lk_request *req)
 
 	if (task == NULL)
 		return;
+	lk_unit_passed(req);
 	lk_list_remove(&req->task_link);
 	req->task = NULL;
 	wake_first_of_task(task);
@@ -326,6 +327,7 @@ hold_in_task(struct lk_request *req)
 {
 	if (req->task == NULL)
 		return;
+	lk_unit_passed(req);
 	lk_list_remove(&req->task_link);
 	lk_list_append(&req->task->held, &req->task_link);
 	wake_first_of_task(req->task);

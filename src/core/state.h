@@ -396,6 +396,7 @@ struct lk_request {
 	struct lk_unit	*unit;		/* EXEC's, or NULL */
 	bool		 is_must;	/* MUST stands before the verb */
 	bool		 breaks_unit;	/* MULTI: a verb behind it has failed */
+	bool		 ends_unit;	/* EXEC or DISCARD behind it has failed */
 	char		 tag[64];
 	size_t		 n_tag;		/* 0: untagged */
 	struct lk_format format;

@@ -250,16 +250,55 @@ lk_run_discard(struct lk_request *req)
 
 /* ---- what is wrong with it ---- */
 
+/* The unit that is open once those up to this one have passed is dropped. */
+static void
+end_behind(struct lk_task *task, struct lk_list *last)
+{
+	if (last != &task->requests)
+		lk_container(last, struct lk_request, task_link)->ends_unit =
+		    true;
+	else if (task->unit != NULL)
+		drop(task->unit);
+}
+
+void
+lk_unit_passed(struct lk_request *req)
+{
+	if (req->ends_unit)
+		end_behind(req->task, req->task_link.prev);
+	req->ends_unit = false;
+}
+
+static bool
+is_end(const struct lk_request *req)
+{
+	return !req->is_must && (req->verb->run == lk_run_exec ||
+	    req->verb->run == lk_run_discard);
+}
+
+/* Only who has opened it may. */
+static bool
+was_to_end(const struct lk_request *req, const struct lk_task *task)
+{
+	return req->verb != NULL && is_end(req) &&
+	    (task->unit == NULL || task->unit->client == req->client);
+}
+
 void
 lk_unit_note_failure(const struct lk_request *req, struct lk_task *task,
     const struct lk_error *error)
 {
-	struct lk_list *at = lk_list_is_linked(&req->task_link) ?
-	    req->task_link.prev : task->requests.prev;
+	struct lk_list *at = req->task_link.prev;
 	struct lk_request *before;
 
-	if (req->tx_said || (req->verb != NULL && !req->is_must &&
-	    (req->verb->flags & (LK_VERB_ON_RECEIPT | LK_VERB_PAST_UNIT))))
+	if (req->tx_said)
+		return;
+	if (was_to_end(req, task)) {
+		end_behind(task, at);
+		return;
+	}
+	if (req->verb != NULL && !req->is_must &&
+	    (req->verb->flags & (LK_VERB_ON_RECEIPT | LK_VERB_PAST_UNIT)))
 		return;
 	for (; at != &task->requests; at = at->prev) {
 		before = lk_container(at, struct lk_request, task_link);
@@ -267,8 +306,7 @@ lk_unit_note_failure(const struct lk_request *req, struct lk_task *task,
 			before->breaks_unit = true;
 			return;
 		}
-		if (before->verb->run == lk_run_exec ||
-		    before->verb->run == lk_run_discard)
+		if (is_end(before))
 			return;
 	}
 	if (task->unit != NULL)

@@ -425,6 +425,51 @@ one_cancelled_while_it_waits_spoils_the_unit(void **state)
 	assert_int_equal(n_running(), 0);
 }
 
+/* What was queued is not run, and what follows is in no unit. */
+static void
+an_exec_that_is_cancelled_before_its_turn_ends_the_unit(void **state)
+{
+	(void)state;
+	SAY(&ann, "%t", "SQL", "SELECT 1");
+	SAY(&ann, "%t", "MULTI");
+	SAY(&ann, "%t", "SQL", "UPDATE a SET v = 1");
+	SAY(&ann, "@e", "%t", "EXEC");
+	SAY(&ann, "CANCEL", "e");
+	SAY(&ann, "%t", "SQL", "SELECT 2");
+	finish(runs("SELECT 1"), "one");
+	assert_non_null(strstr(lk_buf_cstr(&ann.got), "+QUEUED"));
+	finish(runs("SELECT 2"), "two");
+	assert_int_equal(n_running(), 0);
+	lk_buf_truncate(&ann.got, 0);
+	SAY(&ann, "%t", "DISCARD");
+	expect_error(&ann, "SYNTAX", "without MULTI");
+}
+
+/* So does one that is cancelled too, or nothing before it is left. */
+static void
+who_was_to_end_a_unit_may_be_cancelled_as_well(void **state)
+{
+	(void)state;
+	SAY(&ann, "%t", "SQL", "SELECT 1");
+	SAY(&ann, "%t", "MULTI");
+	SAY(&ann, "@q", "%t", "SQL", "UPDATE a SET v = 1");
+	SAY(&ann, "@e", "%t", "EXEC");
+	SAY(&ann, "CANCEL", "e");
+	SAY(&ann, "CANCEL", "q");
+	SAY(&ann, "%t", "SQL", "SELECT 2");
+	finish(runs("SELECT 1"), "one");
+	finish(runs("SELECT 2"), "two");
+	lk_buf_truncate(&ann.got, 0);
+	MULTI(&ann);
+	QUEUED(&ann, "SQL", "SELECT 3");
+	lk_buf_truncate(&ann.got, 0);
+	SAY(&ann, "EXEC", "now");
+	expect_error(&ann, "SYNTAX", "fewer");
+	SAY(&ann, "SQL", "SELECT 4");
+	finish(runs("SELECT 4"), "four");
+	assert_int_equal(n_running(), 0);
+}
+
 static void
 units_are_bounded(void **state)
 {
@@ -1014,6 +1059,8 @@ main(void)
 		TEST(a_refused_verb_spoils_the_unit_it_was_sent_for),
 		TEST(a_refused_verb_of_another_spoils_nothing),
 		TEST(one_cancelled_while_it_waits_spoils_the_unit),
+		TEST(an_exec_that_is_cancelled_before_its_turn_ends_the_unit),
+		TEST(who_was_to_end_a_unit_may_be_cancelled_as_well),
 		TEST(units_are_bounded),
 		TEST(a_failed_unit_names_its_verb),
 		TEST(a_unit_that_was_not_sent_goes_to_another_session),
