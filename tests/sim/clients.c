@@ -343,8 +343,9 @@ may_fail_so(const struct req *req, const char *kind)
 {
 	const struct tx *tx = req->tx == NONE ? NULL : &sim.txs[req->tx];
 
+	/* Of a victim's end the server may know another reason, and sooner. */
 	if (strcmp(kind, "SERIALIZE") == 0)
-		return req->verb == EXEC && may_lose(req);
+		return req->verb == EXEC && (req->is_victim || may_lose(req));
 	if (req->verb == EXEC && strcmp(kind, "DEADLOCK") == 0)
 		return req->is_victim || (req->is_detected && may_lose(req));
 	if (strcmp(kind, "DEADLOCK") == 0)
