@@ -214,6 +214,8 @@ learn(struct lk_request *req, const struct lk_cancel *cancel)
 		/* It no longer waits so: that reason is none any more. */
 		lk_deadlock_ended(req, LK_DEADLOCK_DISSOLVED);
 		req->was_reported = false;
+		if (req->unit != NULL)
+			req->unit->is_hopeless = false;
 		if (!req->why_is_wait)
 			return;		/* another has come since */
 		if (req->is_parking)

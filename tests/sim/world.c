@@ -192,6 +192,16 @@ is_laned(const struct req *req, uint32_t *reqs_out, uint32_t *txs_out)
 	return true;
 }
 
+/* Core hears of it: who was to be the victim of that wait is none any more. */
+static void
+cancel_comes_back(const struct lk_cancel *cancel)
+{
+	int r = sim.workers[cancel->worker].req;
+
+	if (!cancel->sent && r != NONE && !sim.reqs[r].is_detected)
+		sim.reqs[r].is_victim = false;
+}
+
 void
 deliver_mail(int at)
 {
@@ -208,6 +218,9 @@ deliver_mail(int at)
 		job = lk_container(mail.msg, struct lk_job, msg);
 		job_comes_back(&sim.workers[mail.thread],
 		    lk_job_answer(job));
+	} else if (mail.msg->kind == LK_MSG_CANCEL) {
+		cancel_comes_back(lk_container(mail.msg, struct lk_cancel,
+		    msg));
 	} else if (mail.msg->kind == LK_MSG_EXITED &&
 	    mail.thread < MAX_WORKERS) {
 		sim.workers[mail.thread].is_started = false;
@@ -596,7 +609,7 @@ spare(int w)
 	req = &sim.reqs[sim.workers[w].req];
 	if (req->is_detected)	/* its wait is over because it has failed */
 		return;
-	req->is_ending = req->is_victim = req->is_retried = false;
+	req->is_ending = req->is_retried = false;
 	if (req->tx != NONE)
 		sim.txs[req->tx].is_doomed = false;
 }
