@@ -59,8 +59,8 @@ def over(ours, theirs, text, limit):
         of[ours]["per_s"], of[theirs]["per_s"]), limit)
 
 
-def peers(workload, coroutines, rows):
-    """One Python program's coroutines."""
+def peers(workload, coroutines, rows, *ours):
+    """One Python program's coroutines; ours are more ways of our own."""
     return [
         Python("lockkeeper", "Python: lockkeeper", workload, coroutines,
                rows),
@@ -69,7 +69,13 @@ def peers(workload, coroutines, rows):
                rows),
         Python("psycopg2", "Python: psycopg2 threads", workload, coroutines,
                rows),
+        *ours,
     ]
+
+
+def pure(workload, coroutines, rows):
+    return Python("lockkeeper", "Python: lockkeeper, no C", workload,
+                  coroutines, rows, "python")
 
 
 def get_rows():
@@ -78,11 +84,12 @@ def get_rows():
             Lockkeeper("Lockkeeper", "get", 1000, 16, ROWS),
             Pgbench("PgBouncer, 1,000 clients", "get", 1000, ROWS),
             Pgbench("direct, 16 sessions", "get", SESSIONS, ROWS, True),
-            *peers("get", 1000, ROWS),
+            *peers("get", 1000, ROWS, pure("get", 1000, ROWS)),
         ], [
             over("Lockkeeper", "PgBouncer, 1,000 clients", "", 12),
             over("Lockkeeper", "direct, 16 sessions", "", 8),
             over("Python: lockkeeper", "Python: asyncpg", "", 8),
+            over("Python: lockkeeper, no C", "Python: asyncpg", "", 3),
         ]),
         Row("get-connections", "get, 1,000 connections", [
             Lockkeeper("Lockkeeper", "get", 1000, 1000, ROWS),
@@ -92,7 +99,7 @@ def get_rows():
             Lockkeeper("Lockkeeper", "get", 1, 1, ROWS),
             Pgbench("PgBouncer", "get", 1, ROWS, False, True),
             Pgbench("direct", "get", 1, ROWS, True, True),
-            *peers("get", 1, ROWS),
+            *peers("get", 1, ROWS, pure("get", 1, ROWS)),
         ], [
             Target("Lockkeeper / PgBouncer, p50", lambda of: ratio(
                 of["Lockkeeper"]["p50"], of["PgBouncer"]["p50"]),

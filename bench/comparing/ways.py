@@ -10,6 +10,7 @@ import subprocess
 import sys
 
 from stage import ROOT, SESSIONS, TABLE, find_pgbouncer, version_of
+import daemon
 
 HERE = pathlib.Path(__file__).resolve().parent
 
@@ -86,10 +87,13 @@ def find_python(driver):
                  if _can_import(python, *MODULES[driver][0])), None)
 
 
-def _environment():
-    """Our own package is there in the sources, too."""
-    paths = [os.environ.get("PYTHONPATH", ""), str(ROOT / "python")]
-    return os.environ | {"PYTHONPATH": ":".join(filter(None, paths))}
+def _environment(implementation=""):
+    """Our own package is there where it was built, and in the sources."""
+    built = daemon.find_daemon().parent / "python"
+    place = built if (built / "lockkeeper").is_dir() else ROOT / "python"
+    paths = [os.environ.get("PYTHONPATH", ""), str(place)]
+    return os.environ | {"PYTHONPATH": ":".join(filter(None, paths)),
+                         "LOCKKEEPER_IMPLEMENTATION": implementation}
 
 
 def missing():
@@ -195,9 +199,11 @@ class Pgbench(Way):
 class Python(Way):
     """Coroutines of one Python program."""
 
-    def __init__(self, driver, name, workload, coroutines, rows):
+    def __init__(self, driver, name, workload, coroutines, rows,
+                 implementation=""):
         super().__init__(name)
         self.needs = self.driver = driver
+        self.implementation = implementation	# of our own package
         self.wanted = {"workload": workload, "coroutines": coroutines,
                        "rows": rows, "sessions": SESSIONS, "table": TABLE}
 
@@ -207,7 +213,8 @@ class Python(Way):
                                 "seconds": seconds}
         said = json.loads(run(
             [find_python(self.driver), HERE / "coroutines.py", self.driver,
-             json.dumps(wanted)], seconds, env=_environment()))
+             json.dumps(wanted)], seconds,
+            env=_environment(self.implementation)))
         self.note = "uvloop" if said["has_uvloop"] else "no uvloop"
         if self.driver == "lockkeeper":
             self.note += f", {said['version']}"

@@ -6,6 +6,7 @@ from . import errors
 from ._client import Autocommit, Lockkeeper, connect
 from ._cursor import Cursor
 from ._executor import Executor
+from ._resp import implementation
 from ._rows import Record, Row
 from ._subscribe import Message, Subscription
 from ._transaction import Transaction
@@ -24,9 +25,6 @@ from .errors import (
     UniqueViolationError, UnitAbortedError, UnmetError, UsageError)
 from .expr import col, default, everything, related
 from .types import Interval, Json, Multirange, Range
-
-# What decodes replies.
-implementation = "python"
 
 __all__ = [
     "Autocommit", "CanceledError", "CheckViolationError", "ClosedError",

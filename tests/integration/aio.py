@@ -1,11 +1,16 @@
-"""The asyncio client under test, from the sources, and loops to run it on."""
+"""The asyncio client under test, as it was built, and loops to run it on."""
 import asyncio
 import os
 import pathlib
 import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
-PYTHON = pathlib.Path(os.environ.get("LK_SRCDIR", HERE.parents[1])) / "python"
+SOURCE = pathlib.Path(os.environ.get("LK_SRCDIR", HERE.parents[1]))
+# Beside its extension in C; what was not built is Python alone.
+BUILD = pathlib.Path(os.environ.get("LK_BUILDDIR", SOURCE))
+PYTHON = BUILD / "python"
+if not (PYTHON / "lockkeeper" / "__init__.py").exists():
+    PYTHON = SOURCE / "python"
 sys.path.insert(0, str(PYTHON))
 
 import lockkeeper  # noqa: E402 pylint: disable=wrong-import-position

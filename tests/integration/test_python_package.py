@@ -13,8 +13,25 @@ import aio
 import daemon as daemons
 import lockkeeper
 
-MODULES = sorted(path.name for path in (aio.PYTHON / "lockkeeper").iterdir()
-                 if path.suffix == ".py" or path.name == "py.typed")
+MODULES = sorted(
+    path.name for path in (aio.SOURCE / "python" / "lockkeeper").iterdir()
+    if path.suffix in (".py", ".pyi", ".typed"))
+EXTENSION = "_cresp.so"
+HAS_EXTENSION = (aio.PYTHON / "lockkeeper" / EXTENSION).exists()
+
+
+def with_extension(names):
+    return sorted([*names, EXTENSION] if HAS_EXTENSION else names)
+
+
+def implementation(place, tmp_path, **environment):
+    """Of the package that is there, which is what is imported."""
+    file, used = run(
+        sys.executable, "-B", "-c", "import lockkeeper\n"
+        "print(lockkeeper.__file__, lockkeeper.implementation)", cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(place)} | environment).split()
+    assert file.startswith(str(place))
+    return used
 
 
 def run(*command, **options):
@@ -71,38 +88,58 @@ def test_its_version_is_the_daemons():
 def test_a_wheel_has_all_of_it(tmp_path):
     pytest.importorskip("wheel", reason="no wheel (Debian: apt-get install "
                         "python3-wheel)")
-    source = tmp_path / "source"
-    shutil.copytree(aio.PYTHON, source,
-                    ignore=shutil.ignore_patterns("__pycache__"))
-    subprocess.run(["chmod", "-R", "u+w", source], check=True)
+    for name in ("python", "src", "include"):
+        shutil.copytree(aio.SOURCE / name, tmp_path / name,
+                        ignore=shutil.ignore_patterns("__pycache__", "*.so"))
+    subprocess.run(["chmod", "-R", "u+w", tmp_path], check=True)
     run(sys.executable, "-c", "import setuptools.build_meta as b, sys; "
-        "b.build_wheel(sys.argv[1])", tmp_path, cwd=source)
-    [wheel] = tmp_path.glob("lockkeeper-*-py3-none-any.whl")
-    names = zipfile.ZipFile(wheel).namelist()
-    assert [f"lockkeeper/{name}" for name in MODULES] == sorted(
-        name for name in names if "dist-info" not in name)
-    assert run(sys.executable, "-c",
-               "import lockkeeper; print(lockkeeper.__file__)",
-               env=os.environ | {"PYTHONPATH": str(wheel)},
-               cwd=tmp_path).startswith(str(wheel))
+        "b.build_wheel(sys.argv[1])", tmp_path, cwd=tmp_path / "python")
+    [wheel] = tmp_path.glob("lockkeeper-*.whl")
+    place = tmp_path / "unpacked"
+    zipfile.ZipFile(wheel).extractall(place)
+    names = [re.sub(r"_cresp\..*\.so$", EXTENSION, path.name)
+             for path in (place / "lockkeeper").iterdir()]
+    assert sorted(names) == with_extension(MODULES)
+    assert implementation(place, tmp_path) == \
+        ("c" if HAS_EXTENSION else "python")
 
 
 def test_make_install_puts_it_where_python_looks(tmp_path):
-    build = pathlib.Path(os.environ.get("LK_BUILDDIR", "."))
-    if not (build / "Makefile").exists():
+    if not (aio.BUILD / "Makefile").exists():
         pytest.skip("not in a build directory")
-    run("make", "-s", "-C", build, "install-lkpythonDATA",
-        f"DESTDIR={tmp_path}", "prefix=/opt/lk")
+    goals = ["install-lkpythonDATA"]
+    if HAS_EXTENSION:
+        goals.append("install-lkpythonPROGRAMS")
+    run("make", "-s", "-C", aio.BUILD, *goals, f"DESTDIR={tmp_path}",
+        "prefix=/opt/lk")
     [place] = (tmp_path / "opt" / "lk").rglob("lockkeeper")
-    assert sorted(path.name for path in place.iterdir()) == MODULES
-    assert run(sys.executable, "-B", "-c",
-               "import lockkeeper; print(lockkeeper.__file__)",
-               env=os.environ | {"PYTHONPATH": str(place.parent)},
-               cwd=tmp_path).startswith(str(place))
+    assert sorted(path.name for path in place.iterdir()) == \
+        with_extension(MODULES)
+    assert implementation(place.parent, tmp_path) == \
+        ("c" if HAS_EXTENSION else "python")
+
+
+def test_the_environment_says_which_it_is_to_be(tmp_path):
+    def used(wanted):
+        return implementation(aio.PYTHON, tmp_path,
+                              LOCKKEEPER_IMPLEMENTATION=wanted)
+
+    assert used("python") == "python"
+    if HAS_EXTENSION:
+        assert used("c") == used("") == "c"
+    with pytest.raises(AssertionError, match="may be c or python"):
+        used("rust")
+    shutil.copytree(aio.SOURCE / "python" / "lockkeeper",
+                    tmp_path / "pure" / "lockkeeper",
+                    ignore=shutil.ignore_patterns("*.so"))
+    assert implementation(tmp_path / "pure", tmp_path) == "python"
+    with pytest.raises(AssertionError, match="Debian: python3-dev"):
+        implementation(tmp_path / "pure", tmp_path,
+                       LOCKKEEPER_IMPLEMENTATION="c")
 
 
 def test_every_line_of_the_readmes_tables_has_a_test():
-    named = re.findall(r"\btest_\w+", (aio.PYTHON / "README").read_text())
+    named = re.findall(r"\btest_\w+", (aio.SOURCE / "python" / "README").read_text())
     there = set()
     for path in pathlib.Path(__file__).parent.glob("test_python_*.py"):
         there |= set(re.findall(r"^def (test_\w+)", path.read_text(), re.M))

@@ -4,7 +4,7 @@ import random
 import pytest
 
 import aio  # noqa: F401  pylint: disable=unused-import
-from lockkeeper import _resp, errors
+from lockkeeper import _pyresp, _resp, errors
 
 TABLE = (b"%3\r\n$7\r\ncolumns\r\n*2\r\n$2\r\nid\r\n$1\r\nv\r\n"
          b"$5\r\ntypes\r\n*2\r\n$7\r\ninteger\r\n$4\r\ntext\r\n"
@@ -34,8 +34,23 @@ REPLIES = [
 ]
 
 
+IMPLEMENTATIONS = [_pyresp]
+if _resp.implementation == "c":
+    from lockkeeper import _cresp
+    IMPLEMENTATIONS.append(_cresp)
+
+resp = _pyresp
+
+
+@pytest.fixture(params=IMPLEMENTATIONS, ids=lambda module: module.__name__,
+                autouse=True)
+def implementation(request):
+    global resp		# pylint: disable=global-statement
+    resp = request.param
+
+
 def decode(data, pieces):
-    decoder = _resp.Decoder()
+    decoder = resp.Decoder()
     done, at = [], 0
     for size in pieces:
         done += decoder.feed(data[at:at + size])
@@ -97,10 +112,64 @@ def test_many_replies_in_any_pieces():
         assert [value for _, value in done] == values
 
 
+def made_up(rng, depth):
+    """A value as bytes."""
+    def text(size):
+        return bytes(rng.choice(b"ab\r\n$*:,0") for _ in range(size))
+
+    kind = rng.randrange(12 if depth else 9)
+    if kind == 0:
+        return TABLE
+    if kind == 1:
+        return b":%d\r\n" % rng.randrange(-1 << 63, 1 << 63)
+    if kind == 2:
+        return b",%r\r\n" % rng.choice([0.5, -1e300, 1e-300]) \
+            if rng.randrange(3) else rng.choice([b",inf\r\n", b",-inf\r\n"])
+    if kind == 3:
+        return rng.choice([b"_\r\n", b"#t\r\n", b"#f\r\n", b"$-1\r\n",
+                           b"*-1\r\n", b"+x\r\n", b"-E 1 x\r\n"])
+    if kind < 9:
+        word = text(rng.choice([0, 1, 2, 5, 300]))
+        return b"%c%d\r\n%b\r\n" % (rng.choice(b"$$$!"), len(word), word)
+    n = rng.randrange(4)
+    if kind == 9:
+        keys = b"$1\r\na\r\n", b"+b\r\n", b"$7\r\ncolumn2\r\n", b":1\r\n"
+        return b"%%%d\r\n" % n + b"".join(
+            key + made_up(rng, depth - 1) for key in rng.sample(keys, n))
+    return b"*%d\r\n" % n + b"".join(
+        made_up(rng, depth - 1) for _ in range(n))
+
+
+def like(value):
+    """To be compared: a Shape is what it was made of."""
+    if isinstance(value, _resp.Table):
+        shape = value.shape
+        return "table", shape.columns, shape.types, like(value.rows)
+    if isinstance(value, _resp.ErrorReply):
+        return "error", value.text
+    if isinstance(value, list | tuple):
+        return [like(each) for each in value]
+    if isinstance(value, dict):
+        return {key: like(each) for key, each in value.items()}
+    return type(value), value
+
+
+def test_both_make_the_same_of_anything():
+    rng = random.Random(11)
+    for _ in range(300):
+        data = b"".join(made_up(rng, 4) for _ in range(rng.randrange(1, 6)))
+        pieces = [rng.randrange(1, 200) for _ in range(rng.randrange(10))]
+        decoder, at, done = _pyresp.Decoder(), 0, []
+        for size in (*pieces, len(data)):
+            done += decoder.feed(data[at:at + size])
+            at += size
+        assert like(decode(data, pieces)) == like(done)
+
+
 def test_a_long_string_is_not_copied_for_each_piece():
     """64 MiB in pieces of 4 KiB: who starts again each time copies 500 GB."""
     n, piece = 64 << 20, b"x" * 4096
-    decoder = _resp.Decoder()
+    decoder = resp.Decoder()
     assert decoder.feed(b"$%d\r\n" % n) == []
     for _ in range(n // 4096):
         assert decoder.feed(piece) == []
@@ -121,12 +190,20 @@ def test_a_long_table_is_not_read_again_for_each_piece():
     b"?\r\n", b"\r\n", b"$3\r\nabcdef\r\n", b":x\r\n"])
 def test_what_is_no_reply_is_an_error(data):
     with pytest.raises((errors.ProtocolError, ValueError, IndexError)):
-        _resp.Decoder().feed(data)
+        resp.Decoder().feed(data)
 
 
 def test_a_request_is_an_array_of_strings():
-    assert _resp.request([b"SQL", b"", None, b"a\r\n"]) == \
+    assert resp.request([b"SQL", b"", None, b"a\r\n"]) == \
         b"*4\r\n$3\r\nSQL\r\n$0\r\n\r\n$-1\r\n$3\r\na\r\n\r\n"
+
+
+def test_a_word_is_bytes_or_none():
+    assert resp.bulk(None) == b"$-1\r\n" and resp.bulk(b"a") == b"$1\r\na\r\n"
+    assert resp.bulks([]) == b"" and resp.bulks((b"", None)) == \
+        b"$0\r\n\r\n$-1\r\n"
+    with pytest.raises(TypeError):
+        resp.bulks(["text"])
 
 
 def test_an_errors_fields_follow_its_line():

@@ -1,0 +1,606 @@
+/*
+ * lockkeeper._cresp: what _resp.py does, by the repository's own decoder.
+ * Where replies end is found once, whatever the pieces they come in
+ * (client/frame.h), and a reply that is whole is decoded (resp/value.h).  The
+ * values are those of _resp.py, whose classes it is given by use().
+ */
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <structmember.h>
+
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/error.h"
+#include "client/frame.h"
+#include "resp/value.h"
+
+/* As many tables are remembered; a program that has more begins anew. */
+#define MAX_SHAPES	1000
+
+/* Of _resp.py, once use() was called. */
+static struct {
+	PyObject *shape, *table, *push, *error;
+	PyObject *protocol_error;
+} made;
+
+struct decoder {
+	PyObject_HEAD
+	struct lk_buf	 bytes;		/* of a reply that is not whole */
+	struct lk_frame	 frame;		/* in these */
+	PyObject	*shapes;	/* dict: by columns and types, as a key */
+	struct lk_buf	 key;		/* of the table at hand */
+	struct lk_buf	 last_key;	/* of the one before it */
+	PyObject	*last_shape;
+	unsigned long long n_bytes;
+};
+
+static PyObject *to_python(struct decoder *decoder,
+		    const struct lk_value *value);
+
+/* ---- values ---- */
+
+static PyObject *
+to_str(const struct lk_value *value)
+{
+	return PyUnicode_DecodeUTF8(value->text, (Py_ssize_t)value->n_text,
+	    "surrogateescape");
+}
+
+static bool
+is_text(const struct lk_value *value)
+{
+	return value->type == LK_VALUE_SIMPLE || value->type == LK_VALUE_BULK;
+}
+
+/* Simple strings and bulk strings alike. */
+static PyObject *
+to_key(struct decoder *decoder, const struct lk_value *value)
+{
+	return is_text(value) ? to_str(value) : to_python(decoder, value);
+}
+
+static PyObject *
+to_float(const struct lk_value *value)
+{
+	double number = PyOS_string_to_double(value->text, NULL, NULL);
+
+	return number == -1.0 && PyErr_Occurred() ? NULL :
+	    PyFloat_FromDouble(number);
+}
+
+static PyObject *
+to_list(struct decoder *decoder, const struct lk_value *items, size_t n)
+{
+	PyObject *list = PyList_New((Py_ssize_t)n), *item;
+	size_t i;
+
+	for (i = 0; list != NULL && i < n; i++) {
+		item = to_python(decoder, &items[i]);
+		if (item == NULL)
+			Py_CLEAR(list);
+		else
+			PyList_SET_ITEM(list, (Py_ssize_t)i, item);
+	}
+	return list;
+}
+
+static PyObject *
+to_dict(struct decoder *decoder, const struct lk_value *value)
+{
+	PyObject *dict = PyDict_New(), *key, *item;
+	size_t i;
+
+	for (i = 0; dict != NULL && i < value->n_items; i += 2) {
+		key = to_key(decoder, &value->items[i]);
+		item = key == NULL ? NULL :
+		    to_python(decoder, &value->items[i + 1]);
+		if (item == NULL || PyDict_SetItem(dict, key, item) < 0)
+			Py_CLEAR(dict);
+		Py_XDECREF(key);
+		Py_XDECREF(item);
+	}
+	return dict;
+}
+
+/* Steals both; a class derived from tuple, without its __new__ in Python. */
+static PyObject *
+make_pair(PyObject *cls, PyObject *first, PyObject *second)
+{
+	PyObject *args = NULL, *pair = NULL;
+
+	if (first != NULL && second != NULL)
+		args = Py_BuildValue("((OO))", first, second);
+	if (args != NULL)
+		pair = PyTuple_Type.tp_new((PyTypeObject *)cls, args, NULL);
+	Py_XDECREF(args);
+	Py_XDECREF(first);
+	Py_XDECREF(second);
+	return pair;
+}
+
+static PyObject *
+to_error(const struct lk_value *value)
+{
+	PyObject *text = to_str(value), *error;
+
+	if (text == NULL)
+		return NULL;
+	error = PyObject_CallOneArg(made.error, text);
+	Py_DECREF(text);
+	return error;
+}
+
+static PyObject *
+to_push(struct decoder *decoder, const struct lk_value *value)
+{
+	return make_pair(made.push, to_key(decoder, &value->items[0]),
+	    to_list(decoder, value->items + 1, value->n_items - 1));
+}
+
+/* ---- tables ---- */
+
+static bool
+is_word(const struct lk_value *value, const char *word)
+{
+	return value->type == LK_VALUE_BULK &&
+	    value->n_text == strlen(word) &&
+	    memcmp(value->text, word, value->n_text) == 0;
+}
+
+static bool
+are_words(const struct lk_value *value)
+{
+	size_t i;
+
+	for (i = 0; i < value->n_items; i++) {
+		if (value->items[i].type != LK_VALUE_BULK)
+			return false;
+	}
+	return value->type == LK_VALUE_ARRAY;
+}
+
+static bool
+is_table(const struct lk_value *value)
+{
+	return value->n_items == 6 && is_word(&value->items[0], "columns") &&
+	    is_word(&value->items[2], "types") &&
+	    is_word(&value->items[4], "rows") && are_words(&value->items[1]) &&
+	    are_words(&value->items[3]) &&
+	    value->items[1].n_items == value->items[3].n_items &&
+	    value->items[5].type == LK_VALUE_ARRAY;
+}
+
+static void
+put_words(struct lk_buf *key, const struct lk_value *words)
+{
+	size_t i;
+
+	for (i = 0; i < words->n_items; i++) {
+		lk_buf_append(key, &words->items[i].n_text,
+		    sizeof(words->items[i].n_text));
+		lk_buf_append(key, words->items[i].text,
+		    words->items[i].n_text);
+	}
+}
+
+/* A list of str. */
+static PyObject *
+to_words(const struct lk_value *words)
+{
+	PyObject *list = PyList_New((Py_ssize_t)words->n_items), *word;
+	size_t i;
+
+	for (i = 0; list != NULL && i < words->n_items; i++) {
+		word = to_str(&words->items[i]);
+		if (word == NULL)
+			Py_CLEAR(list);
+		else
+			PyList_SET_ITEM(list, (Py_ssize_t)i, word);
+	}
+	return list;
+}
+
+static PyObject *
+new_shape(struct decoder *decoder, PyObject *key,
+    const struct lk_value *columns, const struct lk_value *types)
+{
+	PyObject *names = to_words(columns), *words = to_words(types);
+	PyObject *shape = NULL;
+
+	if (names != NULL && words != NULL)
+		shape = PyObject_CallFunctionObjArgs(made.shape, names, words,
+		    NULL);
+	Py_XDECREF(names);
+	Py_XDECREF(words);
+	if (shape == NULL)
+		return NULL;
+	if (PyDict_GET_SIZE(decoder->shapes) >= MAX_SHAPES)
+		PyDict_Clear(decoder->shapes);
+	if (PyDict_SetItem(decoder->shapes, key, shape) < 0)
+		Py_CLEAR(shape);
+	return shape;
+}
+
+static PyObject *
+look_up_shape(struct decoder *decoder, const struct lk_value *columns,
+    const struct lk_value *types)
+{
+	PyObject *key = PyBytes_FromStringAndSize(decoder->key.data,
+	    (Py_ssize_t)decoder->key.len), *shape;
+
+	if (key == NULL)
+		return NULL;
+	shape = PyDict_GetItemWithError(decoder->shapes, key);
+	if (shape != NULL)
+		Py_INCREF(shape);
+	else if (!PyErr_Occurred())
+		shape = new_shape(decoder, key, columns, types);
+	Py_DECREF(key);
+	return shape;
+}
+
+/* A reference of the caller's.  Replies that follow each other look the same. */
+static PyObject *
+shape_of(struct decoder *decoder, const struct lk_value *columns,
+    const struct lk_value *types)
+{
+	struct lk_buf *key = &decoder->key, *last = &decoder->last_key;
+	PyObject *shape;
+
+	lk_buf_truncate(key, 0);
+	put_words(key, columns);
+	put_words(key, types);
+	if (key->broken)
+		return PyErr_NoMemory();
+	if (decoder->last_shape != NULL && key->len == last->len &&
+	    memcmp(key->data, last->data, key->len) == 0) {
+		Py_INCREF(decoder->last_shape);
+		return decoder->last_shape;
+	}
+	shape = look_up_shape(decoder, columns, types);
+	if (shape == NULL)
+		return NULL;
+	lk_buf_truncate(last, 0);
+	lk_buf_append(last, key->data, key->len);
+	Py_INCREF(shape);
+	Py_XSETREF(decoder->last_shape, last->broken ? NULL : shape);
+	return shape;
+}
+
+static PyObject *
+to_table(struct decoder *decoder, const struct lk_value *value)
+{
+	const struct lk_value *rows = &value->items[5];
+	PyObject *shape = shape_of(decoder, &value->items[1],
+	    &value->items[3]);
+
+	return shape == NULL ? NULL : make_pair(made.table, shape,
+	    to_list(decoder, rows->items, rows->n_items));
+}
+
+static PyObject *
+to_python(struct decoder *decoder, const struct lk_value *value)
+{
+	switch (value->type) {
+	case LK_VALUE_NULL:
+		Py_RETURN_NONE;
+	case LK_VALUE_BOOL:
+		return PyBool_FromLong(value->integer != 0);
+	case LK_VALUE_INT:
+		return PyLong_FromLongLong(value->integer);
+	case LK_VALUE_DOUBLE:
+		return to_float(value);
+	case LK_VALUE_BULK:
+		return PyBytes_FromStringAndSize(value->text,
+		    (Py_ssize_t)value->n_text);
+	case LK_VALUE_SIMPLE:
+		return to_str(value);
+	case LK_VALUE_ERROR:
+		return to_error(value);
+	case LK_VALUE_ARRAY:
+		return to_list(decoder, value->items, value->n_items);
+	case LK_VALUE_MAP:
+		return is_table(value) ? to_table(decoder, value) :
+		    to_dict(decoder, value);
+	case LK_VALUE_PUSH:
+		if (value->n_items > 0)
+			return to_push(decoder, value);
+		break;
+	}
+	PyErr_SetString(made.protocol_error, "a push without a kind");
+	return NULL;
+}
+
+/* (tag, value): a push `reply` is that of the request with its tag. */
+static PyObject *
+to_reply(struct decoder *decoder, const struct lk_value *value)
+{
+	const struct lk_value *items = value->items;
+	PyObject *tag = Py_None, *what, *reply;
+
+	if (value->type == LK_VALUE_PUSH && value->n_items == 3 &&
+	    items[0].type == LK_VALUE_SIMPLE &&
+	    strcmp(items[0].text, "reply") == 0 && is_text(&items[1])) {
+		tag = PyBytes_FromStringAndSize(items[1].text,
+		    (Py_ssize_t)items[1].n_text);
+		if (tag == NULL)
+			return NULL;
+		value = &items[2];
+	} else {
+		Py_INCREF(tag);
+	}
+	what = to_python(decoder, value);
+	reply = what == NULL ? NULL : PyTuple_Pack(2, tag, what);
+	Py_XDECREF(what);
+	Py_DECREF(tag);
+	return reply;
+}
+
+/* ---- Decoder ---- */
+
+static int
+take_reply(struct decoder *decoder, const char *bytes, size_t n,
+    size_t *used_out, PyObject *list)
+{
+	struct lk_value value;
+	struct lk_error error;
+	PyObject *reply;
+	int rc;
+
+	lk_error_init(&error);
+	rc = lk_value_decode(bytes, n, &value, used_out, &error);
+	if (rc < 0) {
+		PyErr_SetString(rc == -LK_E_NOMEM ? PyExc_MemoryError :
+		    made.protocol_error, error.is_set ? error.message :
+		    "a reply that is not whole");
+		lk_error_fini(&error);
+		return -1;
+	}
+	reply = to_reply(decoder, &value);
+	lk_value_fini(&value);
+	if (reply == NULL)
+		return -1;
+	rc = PyList_Append(list, reply);
+	Py_DECREF(reply);
+	return rc;
+}
+
+/* Those that are whole; returns where what is not begins, or -1. */
+static Py_ssize_t
+take_replies(struct decoder *decoder, const char *bytes, size_t n,
+    PyObject *list)
+{
+	size_t at = 0, used;
+
+	while (at < n &&
+	    lk_frame_is_whole(&decoder->frame, bytes + at, n - at)) {
+		lk_frame_init(&decoder->frame);
+		if (take_reply(decoder, bytes + at, n - at, &used, list) < 0)
+			return -1;
+		at += used;
+	}
+	return (Py_ssize_t)at;
+}
+
+static PyObject *
+decoder_feed(PyObject *self, PyObject *data)
+{
+	struct decoder *decoder = (struct decoder *)self;
+	PyObject *list;
+	Py_buffer view;
+	const char *bytes;
+	size_t n;
+	Py_ssize_t used;
+
+	if (PyObject_GetBuffer(data, &view, PyBUF_SIMPLE) < 0)
+		return NULL;
+	decoder->n_bytes += (unsigned long long)view.len;
+	bytes = view.buf;
+	n = (size_t)view.len;
+	if (decoder->bytes.len > 0) {
+		lk_buf_append(&decoder->bytes, bytes, n);
+		bytes = decoder->bytes.data;
+		n = decoder->bytes.len;
+	}
+	list = decoder->bytes.broken ? PyErr_NoMemory() : PyList_New(0);
+	used = list == NULL ? -1 : take_replies(decoder, bytes, n, list);
+	if (used < 0)
+		Py_CLEAR(list);
+	else if (decoder->bytes.len > 0)
+		lk_buf_consume(&decoder->bytes, (size_t)used);
+	else
+		lk_buf_append(&decoder->bytes, bytes + used,
+		    n - (size_t)used);
+	PyBuffer_Release(&view);
+	return list;
+}
+
+static PyObject *
+decoder_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+	struct decoder *decoder;
+
+	(void)args;
+	(void)kwargs;
+	decoder = (struct decoder *)type->tp_alloc(type, 0);
+	if (decoder == NULL)
+		return NULL;
+	lk_frame_init(&decoder->frame);
+	decoder->shapes = PyDict_New();
+	if (decoder->shapes == NULL)
+		Py_CLEAR(decoder);
+	return (PyObject *)decoder;
+}
+
+static void
+decoder_dealloc(PyObject *self)
+{
+	struct decoder *decoder = (struct decoder *)self;
+	PyTypeObject *type = Py_TYPE(self);
+
+	lk_buf_fini(&decoder->bytes);
+	lk_buf_fini(&decoder->key);
+	lk_buf_fini(&decoder->last_key);
+	Py_CLEAR(decoder->shapes);
+	Py_CLEAR(decoder->last_shape);
+	type->tp_free(self);
+	Py_DECREF(type);
+}
+
+static PyMethodDef decoder_methods[] = {
+	{ "feed", decoder_feed, METH_O, "What is whole, as (tag, value)." },
+	{ NULL, NULL, 0, NULL },
+};
+
+static PyMemberDef decoder_members[] = {
+	{ "n_bytes", T_ULONGLONG, offsetof(struct decoder, n_bytes), READONLY,
+	    "Of all that came, ever." },
+	{ NULL, 0, 0, 0, NULL },
+};
+
+static PyType_Slot decoder_slots[] = {
+	{ Py_tp_new, (void *)(uintptr_t)decoder_new },
+	{ Py_tp_dealloc, (void *)(uintptr_t)decoder_dealloc },
+	{ Py_tp_methods, decoder_methods },
+	{ Py_tp_members, decoder_members },
+	{ 0, NULL },
+};
+
+static PyType_Spec decoder_spec = {
+	.name = "lockkeeper._cresp.Decoder",
+	.basicsize = sizeof(struct decoder),
+	.flags = Py_TPFLAGS_DEFAULT,
+	.slots = decoder_slots,
+};
+
+/* ---- requests ---- */
+
+static int
+put_word(struct lk_buf *out, PyObject *word)
+{
+	if (word == Py_None) {
+		lk_buf_puts(out, "$-1\r\n");
+		return 0;
+	}
+	if (!PyBytes_Check(word)) {
+		PyErr_Format(PyExc_TypeError, "a word is bytes or None, not %s",
+		    Py_TYPE(word)->tp_name);
+		return -1;
+	}
+	lk_buf_printf(out, "$%zd\r\n", PyBytes_GET_SIZE(word));
+	lk_buf_append(out, PyBytes_AS_STRING(word),
+	    (size_t)PyBytes_GET_SIZE(word));
+	lk_buf_puts(out, "\r\n");
+	return 0;
+}
+
+static PyObject *
+take_out(struct lk_buf *out, int rc)
+{
+	PyObject *bytes = NULL;
+
+	if (rc == 0 && out->broken)
+		PyErr_NoMemory();
+	else if (rc == 0)
+		bytes = PyBytes_FromStringAndSize(out->data,
+		    (Py_ssize_t)out->len);
+	lk_buf_fini(out);
+	return bytes;
+}
+
+static PyObject *
+bulk(PyObject *module, PyObject *word)
+{
+	struct lk_buf out = LK_BUF_INIT;
+	int rc = put_word(&out, word);
+
+	(void)module;
+	return take_out(&out, rc);
+}
+
+/* Head: whether the request's own comes before its words. */
+static PyObject *
+put_words_of(PyObject *words, bool has_head)
+{
+	struct lk_buf out = LK_BUF_INIT;
+	PyObject *list = PySequence_Fast(words, "words are a sequence");
+	Py_ssize_t i;
+	int rc = 0;
+
+	if (list == NULL)
+		return NULL;
+	if (has_head)
+		lk_buf_printf(&out, "*%zd\r\n", PySequence_Fast_GET_SIZE(list));
+	for (i = 0; rc == 0 && i < PySequence_Fast_GET_SIZE(list); i++)
+		rc = put_word(&out, PySequence_Fast_GET_ITEM(list, i));
+	Py_DECREF(list);
+	return take_out(&out, rc);
+}
+
+static PyObject *
+bulks(PyObject *module, PyObject *words)
+{
+	(void)module;
+	return put_words_of(words, false);
+}
+
+static PyObject *
+request(PyObject *module, PyObject *words)
+{
+	(void)module;
+	return put_words_of(words, true);
+}
+
+/* ---- the module ---- */
+
+/* The interpreter keeps them as long as it keeps _resp. */
+static PyObject *
+use(PyObject *module, PyObject *args)
+{
+	(void)module;
+	if (!PyArg_ParseTuple(args, "OO!O!OO", &made.shape, &PyType_Type,
+	    &made.table, &PyType_Type, &made.push, &made.error,
+	    &made.protocol_error))
+		return NULL;
+	Py_INCREF(made.shape);
+	Py_INCREF(made.table);
+	Py_INCREF(made.push);
+	Py_INCREF(made.error);
+	Py_INCREF(made.protocol_error);
+	Py_RETURN_NONE;
+}
+
+static PyMethodDef functions[] = {
+	{ "use", use, METH_VARARGS,
+	    "use(Shape, Table, Push, ErrorReply, ProtocolError), first" },
+	{ "bulk", bulk, METH_O, "A word, encoded." },
+	{ "bulks", bulks, METH_O, "Words, encoded." },
+	{ "request", request, METH_O, "A request of these words." },
+	{ NULL, NULL, 0, NULL },
+};
+
+static struct PyModuleDef definition = {
+	PyModuleDef_HEAD_INIT,
+	.m_name = "lockkeeper._cresp",
+	.m_size = -1,
+	.m_methods = functions,
+};
+
+PyMODINIT_FUNC PyInit__cresp(void);
+
+PyMODINIT_FUNC
+PyInit__cresp(void)
+{
+	PyObject *module = PyModule_Create(&definition);
+	PyObject *type = module == NULL ? NULL :
+	    PyType_FromSpec(&decoder_spec);
+
+	if (type == NULL || PyModule_AddObject(module, "Decoder", type) < 0) {
+		Py_XDECREF(type);
+		Py_CLEAR(module);
+	}
+	return module;
+}
