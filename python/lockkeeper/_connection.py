@@ -13,7 +13,7 @@ import logging
 import os
 import random
 import weakref
-from typing import Any, Callable, NamedTuple, Sequence
+from typing import Any, Callable, Sequence
 
 from . import _resp, errors
 
@@ -23,15 +23,12 @@ _FIRST_DELAY_S = 0.02
 _MAX_DELAY_S = 5.0
 
 
-class Pending(NamedTuple):
-    """A request without a reply.  orphan is told what came for a task that had
-    stopped waiting."""
-    future: asyncio.Future[Any] | None
-    may_commit: bool
-    orphan: Callable[[Any], None] | None
+# A request without a reply: what gets it, whether it may commit, and who is told
+# what came for a task that had stopped waiting.
+Pending = tuple[asyncio.Future[Any] | None, bool,
+                Callable[[Any], None] | None]
 
-
-_IGNORED = Pending(None, False, None)
+_IGNORED: Pending = (None, False, None)
 
 
 class _Link(asyncio.Protocol):
@@ -158,6 +155,9 @@ class Connection:
                     f"{self._connect_timeout_s:g} s: "
                     f"{self._why or 'no answer'}") from self._why
 
+    def is_ready_for(self, loop: asyncio.AbstractEventLoop) -> bool:
+        return self.is_ready and self.loop is loop
+
     def set_ready(self) -> None:
         self.is_ready = True
         if self._readiness is not None and not self._readiness.done():
@@ -233,7 +233,7 @@ class Connection:
         self._serial = serial = self._serial + 1
         tag = b"%d" % serial
         future = self.loop.create_future()
-        self._pending[tag] = Pending(future, may_commit, orphan)
+        self._pending[tag] = future, may_commit, orphan
         if not self._out:
             self.loop.call_soon(self._flush)
         self._out.append(b"*%d\r\n$%d\r\n@%b\r\n%b"
@@ -258,7 +258,7 @@ class Connection:
     def abandon(self, tag: bytes, future: asyncio.Future[Any]) -> None:
         """The task that waited does so no longer."""
         pending = self._pending.get(tag)
-        if pending is not None and pending.future is future:
+        if pending is not None and pending[0] is future:
             self.post(b"CANCEL", tag)
 
     def _flush(self) -> None:

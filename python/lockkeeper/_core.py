@@ -88,7 +88,7 @@ class Core:
                        orphan: Callable[[Any], None] | None = None) -> Any:
         """The reply as it comes.  A task that is cancelled meanwhile leaves at
         once, and the request is ended."""
-        if not connection.is_ready:
+        if not connection.is_ready_for(asyncio.get_running_loop()):
             await connection.wait_ready()
         tag, future = connection.submit(n + request.n, head + request.data,
                                         may_commit, orphan)
@@ -106,7 +106,7 @@ class Core:
                            ) -> tuple[list[Any], Any]:
         """Sent in one go: the replies of all but the last, None for those that
         have not come, and that of the last, which may commit."""
-        if not connection.is_ready:
+        if not connection.is_ready_for(asyncio.get_running_loop()):
             await connection.wait_ready()
         first = [connection.submit(n + request.n, head + request.data,
                                    False)[1] for request in requests[:-1]]
@@ -125,25 +125,23 @@ class Core:
         """To whom a transaction belongs."""
         return task_now()
 
-    async def place(self, connection: Connection) -> tuple[int, bytes]:
-        """The number of words before a request of the caller's, and they; and
-        the connection is one that it can use."""
-        loop = asyncio.get_running_loop()
-        if loop is not connection.loop:
-            await connection.wait_ready()
-        task = asyncio.current_task(loop)
-        assert task is not None
-        return 1, word_of(task)
+    def place(self) -> tuple[int, bytes]:
+        """The number of words before a request of the caller's, and they."""
+        return 1, word_of(task_now())
 
     async def autocommit(self, request: Request[T], envelope: Envelope) -> T:
         connection = self.bulk() if envelope.is_bulk else self.connection
-        n, head = await self.place(connection)
+        n, head = self.place()
         value = await self.exchange(
             connection, envelope.n + n, envelope.data + head, request,
             request.may_commit)
         if type(value) is _resp.ErrorReply:
             raise value.exception()
         database = envelope.database or self.database
+        try:
+            return self._taken(value, request, database)
+        except _decode.Missing:
+            pass
 
         def again(other: Request[Any]) -> Awaitable[Any]:
             there = b"" if database is None else \
@@ -153,18 +151,28 @@ class Core:
 
         return await self.take(value, request, database, again)
 
+    def _codecs_of(self, database: str | None) -> _decode.Codecs:
+        return self._codecs.get(database) or \
+            self._codecs.setdefault(database, _decode.Codecs())
+
+    def _taken(self, value: Any, request: Request[T], database: str | None
+               ) -> T:
+        """What the caller gets for a reply; or something has to be known
+        first."""
+        codecs = self._codecs_of(database)
+        if request.model is None:
+            return request.take(codecs.value(value))
+        return request.take(codecs.nested(value, request.model,
+                                          request.relation))
+
     async def take(self, value: Any, request: Request[T],
                    database: str | None, again: Raw) -> T:
         """What the caller gets for a reply.  again asks what has to be known
         for that, where the request was carried out."""
         while True:
-            codecs = self._codecs.get(database) or \
-                self._codecs.setdefault(database, _decode.Codecs())
+            codecs = self._codecs_of(database)
             try:
-                if request.model is None:
-                    return request.take(codecs.value(value))
-                return request.take(codecs.nested(value, request.model,
-                                                  request.relation))
+                return self._taken(value, request, database)
             except _decode.Unknown as unknown:
                 await self._learn(codecs, unknown.name, again)
             except _decode.Undescribed as undescribed:

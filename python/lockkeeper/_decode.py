@@ -221,11 +221,15 @@ _TEXTS = frozenset("""text name character "char" xml money bit box circle line
     pg_node_tree""".split()) | {"character varying", "bit varying"}
 
 
-class Changed(Exception):
+class Missing(Exception):
+    """Something has to be known first."""
+
+
+class Changed(Missing):
     """A type is not as it was when it was learnt."""
 
 
-class Unknown(Exception):
+class Unknown(Missing):
     """A type has to be learnt first: ask() for it, then learn()."""
 
     def __init__(self, name: str) -> None:
@@ -233,7 +237,7 @@ class Unknown(Exception):
         self.name = name
 
 
-class Undescribed(Exception):
+class Undescribed(Missing):
     """A model has to be known first: describe() it."""
 
     def __init__(self, model: str) -> None:
@@ -312,13 +316,14 @@ class Codecs:
         plan = shape.plans.get(self)
         if plan is None:
             plan = self.plan(shape)
+        if not plan:
+            return [Row(shape, cells) for cells in table.rows]
         rows = []
         for cells in table.rows:
-            if plan:
-                cells = cells[:]
-                for i, decode in plan:
-                    if cells[i] is not None:
-                        cells[i] = decode(cells[i])
+            cells = cells[:]
+            for i, decode in plan:
+                if cells[i] is not None:
+                    cells[i] = decode(cells[i])
             rows.append(Row(shape, cells))
         return rows
 

@@ -204,7 +204,7 @@ class Transaction(Executor):
 
     async def _begin(self) -> None:
         connection = self._connection
-        n, head = await self.core.place(connection)
+        n, head = self.core.place()
         words: list[bytes | None] = []
         if self._database is not None:
             words.append(b"/" + self._database.encode())

@@ -203,7 +203,7 @@ class Unit:
         if not self._queue:
             return
         core, connection = self._core, self._core.connection
-        n, task = await core.place(connection)
+        n, task = core.place()
         if self._database is not None:	# where all of it goes: before MULTI
             self._begin.n += 1
             self._begin.data = _resp.bulk(b"/" + self._database.encode()) \

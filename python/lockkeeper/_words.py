@@ -44,9 +44,11 @@ class Request(Generic[T]):
         self.take = take
         self.model = model
         self.relation = relation
-        form = [b"=maps"] if model is not None else []
-        self.n = len(form) + len(words)
-        self.data = _resp.bulks(form) + _resp.bulks(words)
+        self.n = len(words)
+        self.data = _resp.bulks(words)
+        if model is not None:
+            self.n += 1
+            self.data = _resp.bulk(b"=maps") + self.data
 
     def behind(self, word: bytes) -> Request[T]:
         """The same with a word before its verb, which is one itself."""
@@ -129,8 +131,8 @@ def sql(text: str, args: Sequence[Any], take: Callable[[Any], T]
 # ---- clauses ----
 
 def key_words(key: Any) -> Words:
-    return [encode(part) for part in key] \
-        if isinstance(key, (tuple, list)) else [encode(key)]
+    return list(map(encode, key)) if isinstance(key, (tuple, list)) \
+        else [encode(key)]
 
 
 def _names(names: Iterable[Any]) -> bytes:

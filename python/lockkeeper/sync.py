@@ -186,7 +186,7 @@ class _Core(Core):
     def caller(self) -> object:
         return awaiting_task() or threading.current_thread()
 
-    async def place(self, connection: Connection) -> tuple[int, bytes]:
+    def place(self) -> tuple[int, bytes]:
         task = awaiting_task()
         if task is not None:
             return 1, word_of(task)
