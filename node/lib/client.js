@@ -89,7 +89,7 @@ export class Lockkeeper extends Executor {
 	 * the same methods, for one call. */
 	autocommit(call) {
 		return call === undefined ? this.#outside
-			: inside(here().task, null, call);
+			: inside({ ...here(), tx: null }, call);
 	}
 
 	/** What call(unit) keeps, sent whole: the values of all its verbs. */
@@ -105,9 +105,9 @@ export class Lockkeeper extends Executor {
 
 	/** call(task) as a task of the daemon's; what it gives has a task, too. */
 	task(call, { name = call.name } = {}) {
-		const task = new Task(name);
-		const { tx } = here();
-		const running = (async () => inside(task, tx, call, task))();
+		const task = Task.named(name);
+		const place = { ...here(), task, holds: false };
+		const running = (async () => inside(place, call, task))();
 		return Object.assign(running, { task });
 	}
 

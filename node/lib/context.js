@@ -6,19 +6,24 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { randomBytes } from 'node:crypto';
 import { bulk } from './resp.js';
 
-const OUTSIDE = Object.freeze({ task: null, tx: null });
+const OUTSIDE = Object.freeze({ task: null, tx: null, holds: false });
 const storage = new AsyncLocalStorage();
 
 /** Names of tasks are this copy of the module's: see HELLO GROUP. */
 export const group = `node-${randomBytes(6).toString('hex')}`;
 
-/** @returns {{ task: Task | null, tx: import('./transaction.js').Transaction
- *	| null }} */
+/**
+ * The chain's task, its transaction, and whether it is in the callback of one
+ * that the task owns, be it that it has left it by autocommit().
+ *
+ * @returns {{ task: Task | null, tx: import('./transaction.js').Transaction
+ *	| null, holds: boolean }}
+ */
 export const here = () => storage.getStore() ?? OUTSIDE;
 
 /** Call it there: its awaits, timers and whatever it starts are there, too. */
-export const inside = (task, tx, call, ...args) =>
-	storage.run({ task, tx }, call, ...args);
+export const inside = (place, call, ...args) =>
+	storage.run(place, call, ...args);
 
 /** For what serves everybody. */
 export const outside = (call) => storage.run(OUTSIDE, call);
@@ -36,32 +41,38 @@ function unique(name) {
 
 /** A task of the daemon's: what is done by it is done in turn. */
 export class Task {
-	/** Transactions that it owns. */
-	nTransactions = 0;
+	/** Requests without a reply, and transactions that it owns. */
+	nBusy = 0;
 	/** What it has said that it awaits: see awaits.js. */
 	awaited = new Set();
-	#word;
-	#nAsked = 0;	// requests outside transactions without a reply
 	#nBranches = 0;
 
-	/** @param {string} name */
+	/** @param {string} name that no other task has */
 	constructor(name) {
-		this.name = unique(name || 'task');
-		this.#word = bulk(`%${this.name}`);
+		this.name = name;
+		/** The envelope's. */
+		this.word = bulk(`%${name}`);
 	}
 
-	asks(n) {
-		this.#nAsked += n;
+	/** @param {string} name also that of others */
+	static named(name) {
+		return new Task(unique(name || 'task'));
 	}
 
-	/**
-	 * The envelope's word, for a request outside transactions.  What a task
-	 * asks for at the same time is done at the same time: each by a task of
-	 * its own.  But not while it has a transaction, for then the daemon is to
-	 * see that whoever waits for that waits for the request.
-	 */
-	word() {
-		return this.#nAsked === 0 || this.nTransactions > 0 ? this.#word
-			: bulk(`%${this.name}.${++this.#nBranches}`);
+	/** One that is called after it, for what it does beside other things. */
+	branch() {
+		return new Task(`${this.name}.${++this.#nBranches}`);
 	}
+}
+
+/**
+ * Whose request or transaction it is that is begun here; null: nobody's.  What
+ * a task does at the same time is done by tasks of their own, since nobody knows
+ * what it waits for.  But a chain that holds a transaction asks as who owns
+ * that, so that the daemon sees that whoever waits for the one waits for the
+ * other.
+ */
+export function asker() {
+	const { task, holds } = here();
+	return task === null || holds || task.nBusy === 0 ? task : task.branch();
 }

@@ -4,7 +4,7 @@
  */
 import { EventEmitter } from 'node:events';
 import { Connection } from './connection.js';
-import { group, here } from './context.js';
+import { asker, group } from './context.js';
 import { ASK, builtin, Changed, Codecs, Undescribed, Unknown } from './decode.js';
 import { ProtoError } from './errors.js';
 import { bulk, ErrorReply } from './resp.js';
@@ -113,12 +113,13 @@ export class Core {
 	/** Outside transactions, as the task that runs, or as nobody. */
 	async autocommit(request, envelope = PLAIN) {
 		const connection = envelope.isBulk ? this.bulk() : this.connection;
-		const { task } = here();
-		const word = task?.word() ?? '';
+		const task = asker();
+		const word = task?.word ?? '';
 		const ask = (of, { n, text, signal }, mayCommit) => this.exchange(
 			connection, { n: task === null ? n : n + 1, text: text + word,
 				signal }, of, { mayCommit });
-		task?.asks(1);
+		if (task !== null)
+			task.nBusy++;
 		try {
 			const reply = await ask(request, envelope, request.mayCommit);
 			if (reply instanceof ErrorReply)
@@ -126,7 +127,8 @@ export class Core {
 			return await this.take(reply, request, envelope.database,
 				(other) => ask(other, inDatabase(envelope.database), false));
 		} finally {
-			task?.asks(-1);
+			if (task !== null)
+				task.nBusy--;
 		}
 	}
 

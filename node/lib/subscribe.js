@@ -1,6 +1,4 @@
 /** LISTEN and NOTIFY: SUBSCRIBE once for each channel that anybody hears. */
-import { here } from './context.js';
-import { ErrorReply } from './resp.js';
 import { nothing, Request } from './words.js';
 
 const MAX_WAITING = 10000;
@@ -97,12 +95,8 @@ export class Hub {
 		}
 		try {
 			// Also for those that others hear: theirs may not be confirmed.
-			const word = here().task?.word();
-			const reply = await this.#core.exchange(this.#core.connection, {
-				n: word === undefined ? 0 : 1, text: word ?? '',
-				signal: null }, new Request('SUBSCRIBE', channels, nothing));
-			if (reply instanceof ErrorReply)
-				throw reply.exception();
+			await this.#core.autocommit(new Request('SUBSCRIBE', channels,
+				nothing));
 		} catch (error) {
 			this.remove(subscription);
 			throw error;

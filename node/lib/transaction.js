@@ -7,7 +7,7 @@
  * there TransactionNotInherited: on their own they would be carried out outside,
  * unseen.
  */
-import { here, inside, Task } from './context.js';
+import { asker, here, inside, Task } from './context.js';
 import { PLAIN } from './core.js';
 import { rows } from './cursor.js';
 import { ConnlostError, LockkeeperError, TransactionEnded,
@@ -100,6 +100,11 @@ export class Transaction extends Executor {
 		return this.#root.#connection;
 	}
 
+	/** What ends it, or what it is in. */
+	get #signal() {
+		return this.#options.signal ?? this.#parent?.#signal ?? null;
+	}
+
 	/** null: the connection's. */
 	get database() {
 		return this.#root.#options.database ?? null;
@@ -128,15 +133,6 @@ export class Transaction extends Executor {
 				? 'the transaction has not been begun'
 				: 'the transaction that the call would be part of has ended: '
 					+ 'lk.autocommit() is outside of it');
-		this.#checkConnection();
-	}
-
-	/** Nothing of it goes by another connection. */
-	#checkConnection() {
-		const root = this.#root;
-		if (root.#generation !== root.#connection.generation)
-			throw new ConnlostError('the connection has ended, and the '
-				+ 'transaction with it');
 	}
 
 	/** Whether a savepoint is open in it that the caller is not in: its turn
@@ -169,7 +165,7 @@ export class Transaction extends Executor {
 			?? this.#core.database))
 			throw new UsageError('the transaction is in another database than '
 				+ `${database}: lk.autocommit() leaves it`);
-		const signal = envelope.signal ?? this.#root.#options.signal ?? null;
+		const signal = envelope.signal ?? this.#signal;
 		const reply = await this.#raw(request, { ...envelope, signal });
 		if (reply instanceof ErrorReply)
 			throw reply.exception();
@@ -179,7 +175,10 @@ export class Transaction extends Executor {
 
 	#raw(request, { n, text, signal } = PLAIN, mayCommit = false) {
 		const root = this.#root;
-		this.#checkConnection();
+		// Nothing of it goes by another connection.
+		if (root.#generation !== root.#connection.generation)
+			throw new ConnlostError('the connection has ended, and the '
+				+ 'transaction with it');
 		return this.#core.exchange(root.#connection, { n: n + 1,
 			text: text + root.#word, signal }, request,
 		{ mayCommit, running: this.#running });
@@ -207,7 +206,7 @@ export class Transaction extends Executor {
 		signal?.throwIfAborted();
 		const reply = await this.#core.exchange(connection, {
 			n: database === '' ? 1 : 2,
-			text: bulk(`%${this.#owner.name}`) + database, signal: null,
+			text: this.#owner.word + database, signal: null,
 		}, new Request('BEGIN', words, asItIs));
 		if (reply instanceof ErrorReply)
 			throw reply.exception();
@@ -242,9 +241,14 @@ export class Transaction extends Executor {
 	/** @param {any} connection for one that is not the client's */
 	async start(connection = this.#core.connection, name = 'transaction') {
 		if (this.#parent === null) {
-			this.#owner = here().task ?? new Task(name);
-			await this.#begin(connection);
-			this.#owner.nTransactions++;
+			this.#owner = asker() ?? Task.named(name);
+			this.#owner.nBusy++;
+			try {
+				await this.#begin(connection);
+			} catch (error) {
+				this.#owner.nBusy--;
+				throw error;
+			}
 		} else {
 			await this.#setSavepoint();
 		}
@@ -253,7 +257,7 @@ export class Transaction extends Executor {
 
 	#end() {
 		if (this.#state === 'open' && this.#parent === null) {
-			this.#owner.nTransactions--;
+			this.#owner.nBusy--;
 			forgotten.unregister(this);
 		}
 		this.#state = 'ended';
@@ -335,8 +339,9 @@ export class Transaction extends Executor {
 		this.outer = here().tx;
 		await this.start(this.#core.connection, call.name || undefined);
 		try {
-			const value = await inside(this.task, this, call, this);
-			this.#root.#options.signal?.throwIfAborted();
+			const value = await inside({ task: this.task, tx: this,
+				holds: true }, call, this);
+			this.#signal?.throwIfAborted();
 			if (this.isOpen)
 				await this.commit();
 			return value;

@@ -3,7 +3,7 @@
  * which the daemon begins again when it loses a deadlock.
  */
 import { randomBytes } from 'node:crypto';
-import { here, Task } from './context.js';
+import { asker, Task } from './context.js';
 import { inDatabase, unlessAborted } from './core.js';
 import { Reference } from './encode.js';
 import { ExecabortError, UsageError } from './errors.js';
@@ -111,15 +111,22 @@ export class Unit extends Verbs {
 		signal?.throwIfAborted();
 		while (!connection.isUp)
 			await unlessAborted(signal, connection.whenUp(0));
-		// Of its own, unless the one that runs waits for it with locks in hand.
-		const word = here().task?.word()
-			?? bulk(`%${new Task(call.name || 'unit').name}`);
+		const task = asker() ?? Task.named(call.name || 'unit');
+		task.nBusy++;
+		try {
+			return await this.#exchange(connection, task, database, signal);
+		} finally {
+			task.nBusy--;
+		}
+	}
+
+	async #exchange(connection, { name, word }, database, signal) {
 		const kept = connection.submit(...this.#requests(word, database));
 		const exec = kept.pop();
 		const reply = await unlessAborted(signal, exec.promise, () => {
 			connection.cancel(exec);
 			// An EXEC that was ended before its turn leaves the queue open.
-			connection.post(word.split('\r\n')[1], 'DISCARD');
+			connection.post(`%${name}`, 'DISCARD');
 		});
 		if (reply instanceof ErrorReply)
 			throw failure(reply, kept);

@@ -31,6 +31,7 @@ scenario('a signal ends a transaction, wherever it is', async (lk) => {
 		() => lk.fetch('SELECT pg_sleep(600)'),
 		() => sleep(100),
 		() => lk.transaction(() => lk.fetch('SELECT pg_sleep(600)')),
+		() => lk.transaction(() => sleep(100), {}),
 	]) {
 		await assert.rejects(lk.transaction(async () => {
 			await lk.execute('UPDATE r SET v = 9 WHERE id = 1');
@@ -38,6 +39,12 @@ scenario('a signal ends a transaction, wherever it is', async (lk) => {
 		}, { signal: AbortSignal.timeout(50) }), { name: 'TimeoutError' });
 		await becomesClean(lk);
 	}
+	await lk.transaction(async () => {
+		await assert.rejects(lk.transaction(() =>
+			lk.fetch('SELECT pg_sleep(600)'),
+		{ signal: AbortSignal.timeout(50) }), { name: 'TimeoutError' });
+		assert.equal(await lk.fetchval('SELECT 1'), 1);
+	});
 	assert.equal((await lk.get('r', 1)).v, 0);
 });
 
@@ -68,6 +75,16 @@ scenario('an aborted unit leaves nothing', async (lk) => {
 	});
 	await becomesClean(lk);
 	assert.equal((await lk.get('r', 2)).v, 0);
+});
+
+scenario('one that was aborted before its turn is forgotten', async (lk) => {
+	await lk.transaction(() => lk.autocommit(async () => {
+		const slow = lk.fetch('SELECT pg_sleep(0.1)');
+		await assert.rejects(lk.unit((u) => u.update('r', 1, { v: 9 }),
+			{ signal: AbortSignal.timeout(20) }), { name: 'TimeoutError' });
+		await slow;
+		assert.equal(await lk.fetchval('SELECT v FROM r WHERE id = 1'), 0);
+	}));
 });
 
 scenario('random aborts and deadlines leave nothing', async (lk) => {

@@ -181,10 +181,12 @@ scenario('each error has its class and its fields', async (lk) => {
 	await fails(RequestSyntaxError, 'BEGIN');
 	await fails(DataError, 'SELECT $1', undefined);
 	await fails(DataError, 'SELECT $1', new Map());
-	await assert.rejects(lk.get('nothing', 1), NomodelError);
-	await assert.rejects(lk.find('r', { w: 1 }), NocolumnError);
-	await assert.rejects(lk.options({ timeout: 50 }).fetch(
-		'SELECT pg_sleep(60)'), TimeoutError);
+	await Promise.all([
+		assert.rejects(lk.get('nothing', 1), NomodelError),
+		assert.rejects(lk.find('r', { w: 1 }), NocolumnError),
+		assert.rejects(lk.options({ timeout: 50 }).fetch(
+			'SELECT pg_sleep(60)'), TimeoutError),
+	]);
 	assert.throws(() => lk.options({ timeout: -1 }), UsageError);
 	assert.throws(() => lk.options({ timeOut: 1 }), UsageError);
 });
@@ -279,7 +281,9 @@ scenario('a hundred thousand rows need the memory of some', async (lk) => {
 
 scenario('rows of a model some at a time, with related ones', async (lk) => {
 	let sum = 0n;
-	for await (const { n, r } of lk.each('s', col('id').le(90), {
+	const patient = lk.options({ timeout: 5000, lockTimeout: 5000,
+		replay: true });
+	for await (const { n, r } of patient.each('s', col('id').le(90), {
 		orderBy: ['id'], with: ['r'] })) {
 		assert.equal(BigInt(r.id), n);
 		sum += n;

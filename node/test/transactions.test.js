@@ -91,6 +91,25 @@ scenario('savepoints at the same time go one after another', async (lk) => {
 	assert.deepEqual([await v(lk), await v(lk, 2), await v(lk, 3)], [0, 7, 8]);
 });
 
+scenario('one of the outer transaction is inside of the inner', async (lk) => {
+	await lk.transaction(async (tx) => {
+		let go;
+		const gone = new Promise((resolve) => {
+			go = resolve;
+		});
+		const failing = lk.transaction(async () => {
+			await tx.transaction(() => put(lk, 1));
+			go();
+			await sleep(20);
+			throw new Error('mine');
+		});
+		await gone;
+		await Promise.all([assert.rejects(failing, /mine/),
+			put(lk, 7, 2)]);	// not to be undone with it
+	});
+	assert.deepEqual([await v(lk), await v(lk, 2)], [0, 7]);
+});
+
 scenario('a savepoint that nobody awaits is an error', async (lk) => {
 	let forgotten;
 	await assert.rejects(lk.transaction(async () => {
@@ -270,6 +289,19 @@ scenario('a holder that awaits who waits for it is found', async (lk) => {
 	assert.equal(await v(lk), 1);
 	await assert.rejects(lk.awaiting(Promise.resolve()), UsageError);
 	assert.equal(await lk.awaiting(lk.task(() => 5)), 5);
+});
+
+scenario('what a task does at the same time is no deadlock', async (lk) => {
+	await lk.task(() => Promise.all([
+		...Array.from({ length: 5 }, () => lk.transaction(async () => {
+			await lk.execute('UPDATE r SET v = v + 1 WHERE id = 1');
+			await sleep(20);
+			await lk.execute('UPDATE r SET v = v + 1 WHERE id = 1');
+		})),
+		lk.execute('UPDATE r SET v = v + 1 WHERE id = 1'),
+		lk.unit((u) => u.update('r', 1, { v: col('v').plus(1) })),
+	]));
+	assert.equal(await v(lk), 12);
 });
 
 scenario('what is awaited in two places at once is not said', async (lk) => {
