@@ -19,6 +19,9 @@ EXTRA_DIST +=					\
 	examples/node-redis.mjs			\
 	examples/redis-py.py
 
+# With our own client for Node.js.
+EXTRA_DIST += examples/lockkeeper.mjs
+
 # With our own library, from coroutines.
 noinst_PROGRAMS += examples/coroutines
 examples_coroutines_SOURCES = examples/coroutines.c

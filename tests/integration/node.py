@@ -1,4 +1,4 @@
-"""Node.js and the clients from npm that the tests use."""
+"""Node.js, the clients from npm that the tests use, and our own."""
 import os
 import pathlib
 import shutil
@@ -34,4 +34,11 @@ def install(directory):
             "names:\n" + done.stdout[-2000:] + "\nLet it reach its registry "
             "(`npm config get registry`) once, by `npm ci` in a copy of that "
             "folder; from then on its cache does.", pytrace=False)
+    return directory
+
+
+def with_our_client(directory):
+    """Our client, from the sources, is where a program in there looks."""
+    (directory / "node_modules").mkdir()
+    (directory / "node_modules" / "lockkeeper").symlink_to(ROOT / "node")
     return directory

@@ -1,4 +1,4 @@
-"""The examples with ready clients do what they say."""
+"""The examples with ready clients, and ours for Node.js, do what they say."""
 import pathlib
 import shutil
 import sys
@@ -8,6 +8,7 @@ import pytest
 import process
 import ready
 from daemon import find_daemon
+from node import with_our_client
 from timing import eventually
 
 EXAMPLES = pathlib.Path(__file__).resolve().parents[2] / "examples"
@@ -71,6 +72,15 @@ def test_node(accounts, daemon, request, name, row):
     said = play_transfers(accounts, "node", directory / "examples" / name,
                           daemon.socket)
     assert row in said
+
+
+def test_our_client_for_node(accounts, daemon, tmp_path):
+    if shutil.which("node") is None:
+        pytest.skip(ready.NO_NODE)
+    program = with_our_client(tmp_path) / "lockkeeper.mjs"
+    shutil.copy(EXAMPLES / program.name, program)
+    said = play_transfers(accounts, "node", program, daemon.socket)
+    assert "{ owner: 'Ada', balance: '120', note: null }" in said
 
 
 def test_hiredis(accounts, daemon):

@@ -1,11 +1,13 @@
 """The client for Node.js: its own tests, which npm's `node --test` runs, with a
 daemon; and what of it can only be seen from outside."""
+import contextlib
 import json
 import os
 import pathlib
 import re
 import select
 import shutil
+import signal
 import socket
 import subprocess
 
@@ -13,6 +15,7 @@ import pytest
 
 import process
 from daemon import run
+from node import with_our_client
 from timing import FACTOR
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -52,6 +55,7 @@ class Orders:
             raise ValueError(order)
 
     def serve(self, until_ended, timeout_s=60):
+        """Until that has ended, or should have."""
         for _ in range(int(timeout_s * FACTOR / 10 / 0.05)):
             if until_ended.poll() is not None:
                 return
@@ -64,7 +68,6 @@ class Orders:
                     asked.sendall(b"done")
                 except Exception as error:	# Node.js is to fail, not we
                     asked.sendall(repr(error).encode())
-        raise AssertionError(f"{until_ended.args} did not end")
 
 
 def count(said, what):
@@ -82,7 +85,9 @@ def test_its_own_tests(db, daemon, name, tmp_path):
         try:
             orders.serve(started)
         finally:
-            process.end(started)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(started.pid, signal.SIGKILL)	# and who it started
+            started.wait()
         said.seek(0)
         text = said.read().decode()
     assert started.returncode == 0, text
@@ -145,9 +150,7 @@ def test_the_readmes_lines_do_what_they_say(db, daemon, tmp_path, path,
     db.sql("""CREATE TABLE accounts (id int PRIMARY KEY GENERATED ALWAYS AS
         IDENTITY, owner text NOT NULL, balance numeric NOT NULL DEFAULT 0);
         INSERT INTO accounts (owner, balance) VALUES ('Ada', 100)""")
-    (tmp_path / "node_modules").mkdir()
-    (tmp_path / "node_modules" / "lockkeeper").symlink_to(NODE)
-    (tmp_path / "program.mjs").write_text(block(path, heading))
+    (with_our_client(tmp_path) / "program.mjs").write_text(block(path, heading))
     done = subprocess.run(
         ["node", "program.mjs"], cwd=tmp_path, text=True, check=False,
         capture_output=True, timeout=60,
