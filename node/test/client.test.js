@@ -7,7 +7,7 @@ import { and, CheckViolationError, col, connect, DataError, DeadlockError, defau
 	NomodelError, not, NotNullViolationError, or, PgError, related,
 	RequestSyntaxError, TimeoutError, UniqueViolationError, UnmetError,
 	UsageError } from 'lockkeeper';
-import { PATH, scenario } from '../testing/stage.js';
+import { collectGarbage, PATH, scenario } from '../testing/stage.js';
 
 // All at once, for the daemon looks for new ones once a second.
 scenario('tables are models', async (lk) => {
@@ -256,12 +256,8 @@ scenario('more requests than the socket takes wait here', async (lk) => {
 });
 
 scenario('a hundred thousand rows need the memory of some', async (lk) => {
-	const { setFlagsFromString } = await import('node:v8');
-	const { runInNewContext } = await import('node:vm');
-	setFlagsFromString('--expose-gc');
-	const gc = runInNewContext('gc');
 	const used = () => {
-		gc();
+		collectGarbage();
 		const { heapUsed, external } = process.memoryUsage();
 		return heapUsed + external;
 	};
@@ -339,7 +335,8 @@ scenario('the names of tasks are in SHOW', async (lk) => {
 scenario('what keeps it from connecting is said', async () => {
 	await assert.rejects(connect('/nowhere/socket'),
 		/no connection to \/nowhere\/socket: .*ENOENT/);
-	await assert.rejects(connect(PATH, { database: 'other' }), /DATABASE/);
+	await assert.rejects(connect(PATH, { database: 'other' }),
+		/database other/);
 	await assert.rejects(connect(PATH, { int8: 'string' }), UsageError);
 	await assert.rejects(connect(PATH, { databse: 'x' }), /there are database/);
 });

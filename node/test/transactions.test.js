@@ -1,10 +1,12 @@
 /** Transactions, savepoints, who is in them, units, tasks. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { col, connect, DeadlockError, ForeignKeyViolationError, NocolumnError,
 	PgError, TransactionEnded, TransactionNotInherited, UnmetError,
 	UsageError } from 'lockkeeper';
-import { eventually, isWaiting, PATH, scenario } from '../testing/stage.js';
+import { collectGarbage, eventually, isWaiting, PATH, scenario }
+	from '../testing/stage.js';
 
 const v = (of, id = 1) => of.fetchval('SELECT v FROM r WHERE id = $1', id);
 const read = (lk, id) => v(lk.autocommit(), id);
@@ -203,6 +205,21 @@ scenario('it can be ended by hand', async (lk) => {
 	await tx.rollback();
 	await assert.rejects(v(tx), TransactionEnded);
 	assert.equal(await v(lk), 1);
+});
+
+scenario('one by hand that is never ended is rolled back', async (lk) => {
+	const warned = once(process, 'warning');
+	const forget = async () => {
+		await put(await lk.begin(), 1);
+	};
+	await forget();
+	const ended = await lk.begin();
+	await ended.rollback();
+	await eventually(async () => {
+		collectGarbage();
+		return (await lk.call('SHOW', 'transactions')).length === 0;
+	}, 'it is rolled back');
+	assert.match((await warned)[0].message, /was never ended/);
 });
 
 scenario('isolation and reading only are PostgreSQL\'s', async (lk) => {

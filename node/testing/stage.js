@@ -6,6 +6,8 @@ import { createConnection } from 'node:net';
 import { once } from 'node:events';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { connect } from 'lockkeeper';
 
 export const PATH = process.env.LOCKKEEPER_SOCKET;
@@ -38,6 +40,12 @@ export async function order(...words) {
 	await once(socket, 'close');
 	if (said !== 'done')
 		throw new Error(`order ${words.join(' ')}: ${said}`);
+}
+
+/** What is garbage goes. */
+export function collectGarbage() {
+	setFlagsFromString('--expose-gc');
+	runInNewContext('gc')();
 }
 
 export async function eventually(probe, what, timeoutMs = 20000) {
