@@ -106,7 +106,7 @@ export class Lockkeeper extends Executor {
 	/** call(task) as a task of the daemon's; what it gives has a task, too. */
 	task(call, { name = call.name } = {}) {
 		const task = Task.named(name);
-		const place = { ...here(), task, holds: false };
+		const place = { ...here(), task, holds: null };
 		const running = (async () => inside(place, call, task))();
 		return Object.assign(running, { task });
 	}

@@ -6,18 +6,19 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { randomBytes } from 'node:crypto';
 import { bulk } from './resp.js';
 
-const OUTSIDE = Object.freeze({ task: null, tx: null, holds: false });
+const OUTSIDE = Object.freeze({ task: null, tx: null, holds: null });
 const storage = new AsyncLocalStorage();
 
 /** Names of tasks are this copy of the module's: see HELLO GROUP. */
 export const group = `node-${randomBytes(6).toString('hex')}`;
 
 /**
- * The chain's task, its transaction, and whether it is in the callback of one
- * that the task owns, be it that it has left it by autocommit().
+ * The chain's task, its transaction, and the one of the task's in whose callback
+ * it is, be it that it has left that by autocommit().
  *
- * @returns {{ task: Task | null, tx: import('./transaction.js').Transaction
- *	| null, holds: boolean }}
+ * @typedef {import('./transaction.js').Transaction} Transaction
+ * @returns {{ task: Task | null, tx: Transaction | null,
+ *	holds: Transaction | null }}
  */
 export const here = () => storage.getStore() ?? OUTSIDE;
 
@@ -74,5 +75,6 @@ export class Task {
  */
 export function asker() {
 	const { task, holds } = here();
-	return task === null || holds || task.nBusy === 0 ? task : task.branch();
+	return task === null || holds?.isOpen || task.nBusy === 0 ? task
+		: task.branch();
 }

@@ -340,7 +340,7 @@ export class Transaction extends Executor {
 		await this.start(this.#core.connection, call.name || undefined);
 		try {
 			const value = await inside({ task: this.task, tx: this,
-				holds: true }, call, this);
+				holds: this.#root }, call, this);
 			this.#signal?.throwIfAborted();
 			if (this.isOpen)
 				await this.commit();

@@ -179,6 +179,22 @@ scenario('what outlives it does not escape', async (lk) => {
 	assert.equal(await v(lk), 6);
 });
 
+scenario('what outlives it outside is no chain of it any more', async (lk) => {
+	const given = new AbortController();
+	let late;
+	await lk.transaction(async () => {
+		late = lk.autocommit(async () => {
+			await sleep(20);
+			const slow = lk.options({ signal: given.signal }).fetch(
+				'SELECT pg_sleep(600)');
+			assert.equal(await v(lk), 0);	// and does not wait for it
+			given.abort();
+			await assert.rejects(slow, { name: 'AbortError' });
+		});
+	});
+	await late;
+});
+
 scenario('another task that is begun in it does not escape', async (lk) => {
 	await lk.transaction(async (tx) => {
 		await put(lk, 1);

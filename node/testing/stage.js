@@ -16,7 +16,7 @@ export const PATH = process.env.LOCKKEEPER_SOCKET;
 export function scenario(name, play, options = {}) {
 	const skip = PATH === undefined
 		&& 'there is no LOCKKEEPER_SOCKET: make check has one';
-	test(name, { skip }, async () => {
+	test(name, { skip, timeout: 20000 }, async () => {
 		const lk = await connect(PATH, options);
 		try {
 			await lk.execute('UPDATE r SET v = 0 WHERE v <> 0');
