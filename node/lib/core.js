@@ -20,7 +20,7 @@ const REDIS_PUSHES = ['message', 'subscribe', 'unsubscribe'];
 export class Core {
 	#options;
 	#bulk = null;
-	#codecs = new Map();
+	#codecs = new Map();		// by database; null: the connection's
 	#descriptions = new Map();
 	/** What the daemon says unasked, by its kind: the arguments. */
 	pushes = new EventEmitter().setMaxListeners(0);
@@ -135,11 +135,10 @@ export class Core {
 	// -- replies
 
 	#codecsOf(database) {
-		const name = database ?? this.database;
-		let codecs = this.#codecs.get(name);
+		let codecs = this.#codecs.get(database);
 		if (codecs === undefined) {
 			codecs = new Codecs(this.#options);
-			this.#codecs.set(name, codecs);
+			this.#codecs.set(database, codecs);
 		}
 		return codecs;
 	}
@@ -189,13 +188,13 @@ export class Core {
 	// -- models
 
 	#forget(database) {
-		this.#codecs.delete(database ?? this.database);
+		this.#codecs.delete(database);
 		this.#descriptions.clear();
 	}
 
 	/** DESCRIBE's reply, asked once for each connection. */
 	#describe(model, database) {
-		const key = JSON.stringify([database ?? this.database, model]);
+		const key = JSON.stringify([database, model]);
 		let described = this.#descriptions.get(key);
 		if (described === undefined) {
 			described = this.autocommit(new Request('DESCRIBE', [model],
