@@ -14,6 +14,7 @@ verb_word(enum verb verb)
 		[ROLLBACK] = "ROLLBACK", [SAVEPOINT] = "SAVEPOINT",
 		[ROLLBACK_TO] = "ROLLBACK TO", [AWAIT] = "AWAIT",
 		[GIVE] = "GIVE", [CANCEL] = "CANCEL", [EXEC] = "EXEC",
+		[READ] = "GET",
 	};
 
 	return words[verb];
@@ -23,6 +24,12 @@ bool
 locks_rows(const struct req *req)
 {
 	return req->verb == SQL || req->verb == EXEC;
+}
+
+bool
+is_statement(const struct req *req)
+{
+	return locks_rows(req) || req->verb == READ;
 }
 
 /* ---- words ---- */
@@ -59,7 +66,8 @@ put_envelope(struct words *words, const struct req *req)
 		put(words, "%%%s", sim.tasks[req->task].name);
 	if (req->tx != NONE && !sim.txs[req->tx].is_here)
 		put(words, "#%llu", sim.txs[req->tx].handle);
-	if (req->verb == BEGIN || (req->verb == SQL && req->tx == NONE))
+	if (req->verb == BEGIN || req->verb == READ ||
+	    (req->verb == SQL && req->tx == NONE))
 		put(words, "/db%d", req->database);
 	if (req->deadline_ms != LK_NEVER)
 		put(words, "~%u", (unsigned)req->deadline_ms);
@@ -122,6 +130,10 @@ put_arguments(struct words *words, const struct req *req)
 		break;
 	case CANCEL:
 		put(words, "q%u", req->what_serial);
+		break;
+	case READ:
+		put(words, "r");
+		put(words, "%d", req->rows[0] + (req->is_bad ? BAD_KEY : 0));
 		break;
 	case COMMIT:
 	case ROLLBACK:
@@ -235,6 +247,8 @@ note_read(struct req *req)
 
 	req->phase = IN_CORE;
 	req->read_us = sim.now_us;
+	if (req->verb == READ)
+		req->n_commits = sim.rows[req->rows[0]].n_commits;
 	if (req->verb == AWAIT) {
 		task->n_awaiting--;
 		task->said_others = req->others;
@@ -363,12 +377,27 @@ may_fail_so(const struct req *req, const char *kind)
 		sim.counts.cancels++;
 		return req->was_cancelled;
 	}
+	if (strcmp(kind, "PG") == 0)
+		return req->verb == READ && req->is_bad;
 	if (strcmp(kind, "TXABORTED") == 0)
 		return tx != NULL && tx->is_failed;
 	/* Its tx was ended by somebody who may, or by what came before it. */
 	if (strcmp(kind, "NOTX") == 0)
 		return (tx != NULL && tx->is_ending) || req->verb == GIVE;
 	return false;
+}
+
+/* Its own row, as it was when core had read the request, or later. */
+static void
+check_row(const struct req *req, const char *line)
+{
+	unsigned n_commits;
+	int row;
+
+	if (sscanf(line, "row %d: %u", &row, &n_commits) != 2 ||
+	    row != req->rows[0] || n_commits < req->n_commits || req->is_bad)
+		complain("q%u gets %s and not row %d, committed %u times",
+		    req->serial, line, req->rows[0], req->n_commits);
 }
 
 /* A reply of core's, without its tag: the line after the sign. */
@@ -392,6 +421,8 @@ take_value(struct req *req, char sign, const char *line)
 	} else {
 		REQUIRE(sign == (req->verb == BEGIN || req->verb == CANCEL ?
 		    ':' : '+'));
+		if (req->verb == READ)
+			check_row(req, line);
 	}
 	/* Rolled back first: others may wait for it. */
 	if (strcmp(kind, "DEADLOCK") == 0 && req->tx != NONE)

@@ -68,6 +68,20 @@ is_on_receipt(const struct req *req)
 
 /* ---- locks ---- */
 
+static set
+readers_of(const struct worker *worker)
+{
+	set all = 0;
+	int i, r;
+
+	for (i = 0; i < worker->n_reads; i++) {
+		r = req_by_serial(worker->reads[i]);
+		if (r != NONE)
+			all |= REQ(r);
+	}
+	return all;
+}
+
 /* Whose session it is; 0: nobody's. */
 static set
 user_of(int session)
@@ -79,7 +93,7 @@ user_of(int session)
 	worker = &sim.workers[session];
 	if (worker->tx != NONE)
 		return TX(worker->tx);
-	return worker->req != NONE ? REQ(worker->req) : 0;
+	return worker->req != NONE ? REQ(worker->req) : readers_of(worker);
 }
 
 /* What it holds is held by nobody; NONE: that is nobody's case. */
@@ -134,7 +148,7 @@ wants_slot(const struct req *req)
 {
 	if (req->phase != IN_CORE && req->phase != IN_SOCKET)
 		return false;
-	if (!locks_rows(req) && req->verb != SAVEPOINT &&
+	if (!is_statement(req) && req->verb != SAVEPOINT &&
 	    req->verb != ROLLBACK_TO)
 		return false;
 	return req->tx == NONE || (sim.txs[req->tx].worker == NONE &&
@@ -232,7 +246,8 @@ set_req_rule(int r, struct rule *rule)
 
 	if (is_on_receipt(req) || is_being_ended(req) ||
 	    req->phase == ON_ITS_WAY || req->phase == ANSWERED ||
-	    req->phase == RESTING)
+	    req->phase == RESTING ||
+	    (req->phase == AT_SERVER && req->verb == READ))
 		rule->is_free = true;
 	else if (req->phase == PARKED)
 		rule->all = parked_needs(req);

@@ -194,6 +194,15 @@ pg_rollback_to(int s)
 }
 
 void
+pg_commit(int s)
+{
+	int i;
+
+	for (i = 0; i < sim.n_rows; i++)
+		sim.rows[i].n_commits += (owners(&sim.rows[i]) & bit(s)) != 0;
+}
+
+void
 pg_end_tx(int s)
 {
 	struct session *session = &sim.sessions[s];

@@ -146,7 +146,7 @@ somebody_waits(void)
 			return true;
 	}
 	for (i = 0; i < MAX_REQS; i++) {
-		if (sim.reqs[i].phase == IN_CORE && locks_rows(&sim.reqs[i]))
+		if (sim.reqs[i].phase == IN_CORE && is_statement(&sim.reqs[i]))
 			return true;
 	}
 	return false;
@@ -222,8 +222,9 @@ victim_of(const struct lk_deadlock *deadlock)
 
 	if (lent != NULL && lent->n_tag > 0)
 		text = lent->tag;
-	else if (deadlock->victim != NULL && strstr(deadlock->victim,
-	    ": UPDATE r: ") != NULL)
+	else if (deadlock->victim != NULL &&
+	    (strstr(deadlock->victim, ": UPDATE r: ") != NULL ||
+	    strstr(deadlock->victim, ": GET r: ") != NULL))
 		return first_of_task(deadlock->victim);
 	else if (deadlock->victim != NULL)
 		text = strstr(deadlock->victim, "SQL ");
@@ -510,7 +511,7 @@ list_rare_moves(struct moves *moves)
 
 	for (i = 0; i < MAX_REQS && sim.n_reqs + 4 < MAX_REQS; i++) {
 		req = &sim.reqs[i];
-		if (req->phase == UNUSED || !locks_rows(req) ||
+		if (req->phase == UNUSED || !is_statement(req) ||
 		    req->client == NONE || !req->is_tagged ||
 		    req->was_cancelled)
 			continue;
@@ -880,6 +881,8 @@ check_counts(uint64_t n)
 	    counts->dissolved);
 	printf("%lu waited in lanes, %lu rings refused as they closed\n",
 	    counts->laned, counts->refused);
+	printf("%lu reads by key, %lu of them in %lu batches\n",
+	    counts->reads, counts->batched, counts->batches);
 	printf("%lu units: %lu tries after the first, %lu verdicts, %lu "
 	    "serialization failures\n", counts->units, counts->retries,
 	    counts->unit_verdicts, counts->serializations);
@@ -894,6 +897,7 @@ check_counts(uint64_t n)
 	REQUIRE(counts->lent > n / 100 && counts->replays > n / 500);
 	REQUIRE(counts->units > n / 20 && counts->retries > n / 200);
 	REQUIRE(counts->unit_verdicts > n / 500);
+	REQUIRE(counts->reads > n / 10 && counts->batches > n / 100);
 	REQUIRE(counts->in_the_way > 0 && counts->detected > 0);
 	REQUIRE(counts->laned > n / 20 && counts->refused > n / 50000);
 }

@@ -50,6 +50,7 @@ struct row {
 	uint32_t	 share[2], excl[2]; /* sessions, by savepoint level */
 	int		 queue[MAX_SESSIONS];
 	int		 n_queue;
+	unsigned	 n_commits;	/* by whom it was changed */
 };
 
 struct session {
@@ -70,7 +71,9 @@ struct worker {
 	int		 database;
 	uint64_t	 due_us;	/* of its next step */
 	struct lk_job	*job;		/* in its hands, or NULL */
-	int		 req;		/* job's; NONE: the daemon's own */
+	int		 req;		/* job's; NONE: the daemon's own, or reads */
+	unsigned	 reads[MAX_REQS]; /* serials: of each of the job's items */
+	int		 n_reads;
 	int		 tx;		/* whose session it is, or NONE */
 	int		 n_locked;	/* rows of the statement asked for */
 	bool		 is_cancelled;	/* the signal has come */
@@ -98,6 +101,7 @@ enum verb {
 	BEGIN, SQL, COMMIT, ROLLBACK, SAVEPOINT, ROLLBACK_TO, AWAIT, GIVE,
 	CANCEL,
 	EXEC,		/* and all that stands between it and its MULTI */
+	READ,		/* GET of a row by its key, many of which may share a job */
 };
 
 enum phase {
@@ -126,7 +130,8 @@ struct req {
 	enum mode	 modes[MAX_STATEMENT];
 	int		 n_rows;
 	bool		 is_select;	/* so it may not be run again */
-	bool		 is_verb;	/* UPDATE of the row by its key, and not SQL */
+	bool		 is_verb;	/* READ, or UPDATE of the row by its key and not SQL */
+	bool		 is_bad;	/* READ, which the server refuses */
 	uint64_t	 run_us;
 	uint64_t	 deadline_ms, lock_ms;	/* LK_NEVER: none */
 	/* BEGIN, GIVE: the tx; AWAIT, GIVE: the other tasks, as bits */
@@ -146,6 +151,7 @@ struct req {
 	bool		 is_detected;	/* by PostgreSQL */
 	bool		 is_ending;	/* core has asked for its cancel */
 	uint64_t	 read_us;	/* by core */
+	unsigned	 n_commits;	/* READ: of its row, by then */
 	uint64_t	 doomed_us;	/* since when core should see; 0: not */
 };
 
@@ -207,6 +213,7 @@ struct counts {
 	unsigned long	 requests, timeouts, lock_timeouts, cancels, deaths;
 	unsigned long	 units, retries, serializations, unit_verdicts;
 	unsigned long	 laned, refused;
+	unsigned long	 reads, batches, batched;
 };
 
 struct sim {
@@ -220,6 +227,7 @@ struct sim {
 	int		 server_of[MAX_DATABASES];
 	uint32_t	 verbs_percent;	/* of statements that name a row, where they
 					   can be verbs */
+	uint32_t	 reads_percent;	/* of what is done outside of transactions */
 	int		 n_servers, n_rows, n_tasks, n_clients, n_foreign;
 	int		 n_reqs;	/* in use */
 	unsigned	 serial;
@@ -249,6 +257,9 @@ struct sim {
 };
 
 extern struct sim sim;
+
+/* From here on keys are refused by the server. */
+#define BAD_KEY	1000
 
 /* For so long a transaction that is nobody's is left alone. */
 #define TIDY_UP_US	(3 * LK_US_PER_S)
@@ -291,6 +302,8 @@ void	pg_lock(int session, int row, enum mode mode);
 void	pg_stop_waiting(int session);
 void	pg_savepoint(int session);
 void	pg_rollback_to(int session);
+/* What it has changed is seen; pg_end_tx() is to follow. */
+void	pg_commit(int session);
 void	pg_end_tx(int session);
 void	pg_close(int session);
 bool	pg_holds_any(int session);
@@ -343,6 +356,8 @@ int	req_by_serial(unsigned serial);
 const char *verb_word(enum verb verb);
 /* It waits for locks. */
 bool	locks_rows(const struct req *req);
+/* Likewise, or reads one: it takes a session for as long as it runs. */
+bool	is_statement(const struct req *req);
 
 /* ---- tasks.c ---- */
 

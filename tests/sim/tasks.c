@@ -113,6 +113,24 @@ choose_rows(struct req *req)
 	req->n_rows = i;
 }
 
+/* Some at once, so that those of several tasks meet. */
+static void
+read_some(int t)
+{
+	int n = 1 + (int)below(3);
+	struct req *req;
+
+	for (; n > 0 && sim.n_reqs + 6 < MAX_REQS; n--) {
+		req = ask(READ, t);
+		req->rows[0] = (int)below((uint32_t)sim.n_rows);
+		req->modes[0] = FREE;
+		req->database = sim.rows[req->rows[0]].database;
+		req->is_verb = true;
+		req->is_bad = in_100(5);
+		send_req(req);
+	}
+}
+
 static struct req *
 update(int t, int x)
 {
@@ -354,6 +372,9 @@ work(int t)
 		begin(t);
 	else if (x != NONE && dice < 90)
 		work_in(t, x);
+	else if (in_100(sim.reads_percent) && task->name[0] != '\0' &&
+	    sim.clients[task->client].tags)
+		read_some(t);
 	else if (in_100(50) && (n_txs == 0 || task->name[0] != '\0'))
 		unit(t);
 	else
@@ -492,6 +513,7 @@ plan_tasks(void)
 	int t, c;
 
 	sim.verbs_percent = in_100(30) ? 95 : in_100(50) ? 20 : 0;
+	sim.reads_percent = in_100(30) ? 60 : 0;
 	sim.n_tasks = 2 + (int)below(4);
 	sim.n_clients = 1 + (int)below(4);
 	for (c = 0; c < sim.n_clients; c++)

@@ -65,11 +65,29 @@ note_lost(struct req *req, const struct lk_item *item)
 	req->is_retried = false;
 }
 
+/* Core has answered some of them before. */
+static void
+reads_come_back(struct worker *worker)
+{
+	int i, r;
+
+	for (i = 0; i < worker->n_reads; i++) {
+		r = req_by_serial(worker->reads[i]);
+		if (r != NONE && sim.reqs[r].phase == ON_ITS_WAY)
+			req_answered(&sim.reqs[r]);
+	}
+	worker->n_reads = 0;
+}
+
 static void
 job_comes_back(struct worker *worker, const struct lk_item *item)
 {
 	struct req *req;
 
+	if (worker->n_reads > 0) {
+		reads_come_back(worker);
+		return;
+	}
 	if (worker->req == NONE) {
 		/* The daemon's own ROLLBACK: of this nobody is told here. */
 		if (worker->tx == NONE)
@@ -118,7 +136,7 @@ look_at_parked(void)
 
 	for (req = sim.reqs; req < sim.reqs + MAX_REQS; req++) {
 		if ((req->phase != ANSWERED && req->phase != PARKED &&
-		    req->phase != RESTING) || !locks_rows(req))
+		    req->phase != RESTING) || !is_statement(req))
 			continue;
 		its = lk_idtab_get(&sim.core->request_ids, req->id);
 		if (its == NULL || its->state == LK_REQUEST_HELD ||
@@ -323,6 +341,58 @@ pin(int w, struct lk_job *job, struct req *req)
 	}
 }
 
+static bool
+is_read(const struct lk_item *item)
+{
+	return item->kind == LK_ITEM_SQL && item->n_params == 1;
+}
+
+/* What its task has asked for before, core has answered. */
+static void
+check_turn(const struct req *req)
+{
+	const struct req *other;
+
+	for (other = sim.reqs; other < sim.reqs + MAX_REQS; other++) {
+		if (other->phase != UNUSED && other->task == req->task &&
+		    is_statement(other) && other->serial < req->serial &&
+		    request_of(other) != NULL)
+			complain("q%u is read before q%u has been answered",
+			    req->serial, other->serial);
+	}
+}
+
+static void
+take_reads(int w, struct lk_job *job)
+{
+	struct worker *worker = &sim.workers[w];
+	const struct lk_request *its;
+	struct req *req;
+	size_t i;
+	int r;
+
+	REQUIRE(worker->tx == NONE && job->n_items <= MAX_REQS);
+	worker->req = NONE;
+	worker->n_reads = (int)job->n_items;
+	for (i = 0; i < job->n_items; i++) {
+		its = lk_idtab_get(&sim.core->request_ids,
+		    job->items[i].request);
+		REQUIRE(its != NULL && its->n_tag > 1);
+		r = req_by_serial((unsigned)strtoul(its->tag + 1, NULL, 10));
+		REQUIRE(r != NONE && sim.reqs[r].phase == IN_CORE);
+		req = &sim.reqs[r];
+		check_turn(req);
+		req->phase = AT_SERVER;
+		req->id = job->items[i].request;
+		worker->reads[i] = req->serial;
+		TELL("  core gives worker %d (pid %d) GET q%u, with %d others",
+		    w, sim.sessions[w].pid, req->serial, worker->n_reads - 1);
+	}
+	sim.counts.reads += job->n_items;
+	sim.counts.batches += job->n_items > 1;
+	sim.counts.batched += job->n_items > 1 ? job->n_items : 0;
+}
+
 /* The fence: no session is given work that it is not ready for. */
 static void
 take_job(void *ctx, uint32_t w, struct lk_job **jobp)
@@ -340,6 +410,11 @@ take_job(void *ctx, uint32_t w, struct lk_job **jobp)
 	worker->n_locked = 0;
 	worker->is_cancelled = false;
 	worker->due_us = sim.now_us + below(300);
+	if (is_read(&job->items[0])) {
+		worker->due_us = sim.now_us + some_us(3000);
+		take_reads((int)w, job);
+		return;
+	}
 	worker->req = req_of_job(worker, &job->items[0]);
 	if (worker->req != NONE) {
 		req = &sim.reqs[worker->req];
@@ -376,6 +451,7 @@ finish(int w)
 	struct worker *worker = &sim.workers[w];
 	struct lk_job *job = worker->job;
 	uint64_t delay = in_100(90) ? below(100) : below(20000);
+	int i, r;
 
 	worker->job = NULL;
 	job->after = !sim.sessions[w].in_tx ? LK_XACT_IDLE :
@@ -383,6 +459,11 @@ finish(int w)
 	REQUIRE(job->in_tx == sim.sessions[w].in_tx);
 	if (worker->req != NONE)
 		sim.reqs[worker->req].phase = ON_ITS_WAY;
+	for (i = 0; i < worker->n_reads; i++) {
+		r = req_by_serial(worker->reads[i]);
+		if (r != NONE && sim.reqs[r].phase == AT_SERVER)
+			sim.reqs[r].phase = ON_ITS_WAY;
+	}
 	post(&job->msg, LK_MSG_JOB, (uint32_t)w, delay);
 	if (job->clean)
 		post_note(w, LK_NOTE_READY, delay + below(200));
@@ -428,8 +509,38 @@ succeed(int w, const char *tag)
 	item->n_rows = (uint64_t)sim.workers[w].n_locked;
 	strcpy(item->tag, tag);
 	lk_buf_puts(&item->reply, "+done\r\n");
-	if (!sim.sessions[w].in_tx)
+	if (!sim.sessions[w].in_tx) {
+		pg_commit(w);
 		pg_end_tx(w);
+	}
+	finish(w);
+}
+
+/* One statement for all, or one each. */
+static void
+run_reads(int w)
+{
+	struct worker *worker = &sim.workers[w];
+	struct lk_item *item;
+	size_t i;
+	int row;
+
+	for (i = 0; i < worker->job->n_items; i++) {
+		item = &worker->job->items[i];
+		row = atoi(item->params[0].data);
+		item->outcome = LK_ITEM_FAILED;
+		lk_error_set(&item->error, LK_ERR_PG, "the server's words");
+		if (worker->is_cancelled) {
+			lk_error_set_sqlstate(&item->error, "57014");
+		} else if (row >= BAD_KEY) {
+			lk_error_set_sqlstate(&item->error, "22012");
+		} else {
+			lk_error_fini(&item->error);
+			item->outcome = LK_ITEM_DONE;
+			lk_buf_printf(&item->reply, "+row %d: %u\r\n", row,
+			    sim.rows[row].n_commits);
+		}
+	}
 	finish(w);
 }
 
@@ -449,6 +560,8 @@ run_control(int w, const char *sql)
 	bool was_failed = session->is_failed;
 
 	if (ends_tx(&sim.workers[w].job->items[0])) {
+		if (!was_failed && strcmp(sql, "COMMIT") == 0)
+			pg_commit(w);
 		pg_end_tx(w);
 		succeed(w, was_failed ? "ROLLBACK" : sql);
 	} else if (strncmp(sql, "ROLLBACK TO ", 12) == 0) {
@@ -470,6 +583,10 @@ run_job(int w)
 	struct req *req = worker->req == NONE ? NULL : &sim.reqs[worker->req];
 	int n = worker->n_locked;
 
+	if (worker->n_reads > 0) {
+		run_reads(w);
+		return;
+	}
 	if (worker->job->begin != NULL && !worker->job->is_unit)
 		sim.sessions[w].in_tx = true;
 	if (worker->is_cancelled && !ends_tx(item)) {
