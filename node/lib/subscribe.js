@@ -97,18 +97,23 @@ export class Hub {
 			// Also for those that others hear: theirs may not be confirmed.
 			await this.#core.autocommit(new Request('SUBSCRIBE', channels,
 				nothing));
+			// An end that came before this has not ended it.
+			this.#end(channels);
 		} catch (error) {
 			this.remove(subscription);
 			throw error;
 		}
 	}
 
-	/** And end what nobody hears any more. */
 	remove(subscription) {
-		const gone = subscription.channels.filter((channel) => {
-			const by = this.#heard.get(channel);
-			return by?.delete(subscription) && by.size === 0;
-		});
+		this.#end(subscription.channels.filter((channel) =>
+			this.#heard.get(channel)?.delete(subscription)));
+	}
+
+	/** Those of them that nobody hears any more. */
+	#end(channels) {
+		const gone = channels.filter((channel) =>
+			!(this.#heard.get(channel)?.size > 0));
 		for (const channel of gone)
 			this.#heard.delete(channel);
 		if (gone.length > 0)

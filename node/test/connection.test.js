@@ -96,6 +96,27 @@ withServer('a transaction ends with its connection', ([tag, , verb], socket) => 
 	assert.equal(handle, 71);
 });
 
+const told = [];
+withServer('a subscription may end before it is confirmed',
+	([tag, verb], socket) => {
+		told.push(verb);
+		if (verb === 'SUBSCRIBE') {
+			setTimeout(() => {
+				told.push('confirmed');
+				socket.write(reply(tag, ':1\r\n'));
+			}, 20);
+		}
+	}, async (lk) => {
+		const subscription = lk.subscribe('a');
+		const next = subscription.next();
+		await eventually(() => told.length > 0, 'it is asked for');
+		subscription.close();
+		assert.deepEqual(await next, { value: undefined, done: true });
+		await eventually(() => told.length === 4, 'it is ended');
+		assert.deepEqual(told, ['SUBSCRIBE', 'UNSUBSCRIBE', 'confirmed',
+			'UNSUBSCRIBE']);
+	});
+
 withServer('what the socket does not take is bounded, and was not sent',
 	(words, socket) => socket.pause(), async (lk, { sockets }) => {
 		const text = 'x'.repeat(50000);
