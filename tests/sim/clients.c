@@ -423,6 +423,9 @@ take_value(struct req *req, char sign, const char *line)
 		    ':' : '+'));
 		if (req->verb == READ)
 			check_row(req, line);
+		else if (req->is_verb && atoi(line + strlen("done ")) !=
+		    (int)req->serial)
+			complain("q%u has the reply of another", req->serial);
 	}
 	/* Rolled back first: others may wait for it. */
 	if (strcmp(kind, "DEADLOCK") == 0 && req->tx != NONE)

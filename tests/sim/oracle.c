@@ -69,13 +69,13 @@ is_on_receipt(const struct req *req)
 /* ---- locks ---- */
 
 static set
-readers_of(const struct worker *worker)
+others_of(const struct worker *worker)
 {
 	set all = 0;
 	int i, r;
 
-	for (i = 0; i < worker->n_reads; i++) {
-		r = req_by_serial(worker->reads[i]);
+	for (i = 0; i < worker->n_others; i++) {
+		r = req_by_serial(worker->others[i]);
 		if (r != NONE)
 			all |= REQ(r);
 	}
@@ -93,7 +93,8 @@ user_of(int session)
 	worker = &sim.workers[session];
 	if (worker->tx != NONE)
 		return TX(worker->tx);
-	return worker->req != NONE ? REQ(worker->req) : readers_of(worker);
+	return (worker->req != NONE ? REQ(worker->req) : 0) |
+	    others_of(worker);
 }
 
 /* What it holds is held by nobody; NONE: that is nobody's case. */
@@ -137,7 +138,8 @@ session_of(int r)
 	int w;
 
 	for (w = 0; w < MAX_WORKERS; w++) {
-		if (sim.workers[w].req == r && sim.workers[w].is_started)
+		if (sim.workers[w].is_started && (sim.workers[w].req == r ||
+		    (others_of(&sim.workers[w]) & REQ(r))))
 			return w;
 	}
 	return NONE;

@@ -778,7 +778,7 @@ begin_config(void)
 		.limit_output_bytes = 1 << 20,
 		.batch_max = 1 + below(8),
 		.batch_readers = 1 + below(3),
-		.group_commit = LK_GROUP_OFF,
+		.group_commit = in_100(50) ? LK_GROUP_ALWAYS : LK_GROUP_OFF,
 		.replay = in_100(70) ? LK_REPLAY_DML : LK_REPLAY_OFF,
 	};
 }
@@ -881,8 +881,9 @@ check_counts(uint64_t n)
 	    counts->dissolved);
 	printf("%lu waited in lanes, %lu rings refused as they closed\n",
 	    counts->laned, counts->refused);
-	printf("%lu reads by key, %lu of them in %lu batches\n",
-	    counts->reads, counts->batched, counts->batches);
+	printf("%lu reads by key, %lu of them in %lu batches; %lu writes in %lu "
+	    "groups\n", counts->reads, counts->batched, counts->batches,
+	    counts->grouped, counts->groups);
 	printf("%lu units: %lu tries after the first, %lu verdicts, %lu "
 	    "serialization failures\n", counts->units, counts->retries,
 	    counts->unit_verdicts, counts->serializations);
@@ -898,6 +899,7 @@ check_counts(uint64_t n)
 	REQUIRE(counts->units > n / 20 && counts->retries > n / 200);
 	REQUIRE(counts->unit_verdicts > n / 500);
 	REQUIRE(counts->reads > n / 10 && counts->batches > n / 100);
+	REQUIRE(counts->groups > n / 1000);
 	REQUIRE(counts->in_the_way > 0 && counts->detected > 0);
 	REQUIRE(counts->laned > n / 20 && counts->refused > n / 50000);
 }

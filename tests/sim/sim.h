@@ -72,8 +72,10 @@ struct worker {
 	uint64_t	 due_us;	/* of its next step */
 	struct lk_job	*job;		/* in its hands, or NULL */
 	int		 req;		/* job's; NONE: the daemon's own, or reads */
-	unsigned	 reads[MAX_REQS]; /* serials: of each of the job's items */
-	int		 n_reads;
+	unsigned	 others[MAX_REQS]; /* serials: of reads, or of a group's but
+					   the first */
+	int		 n_others;
+	bool		 is_reading;
 	int		 tx;		/* whose session it is, or NONE */
 	int		 n_locked;	/* rows of the statement asked for */
 	bool		 is_cancelled;	/* the signal has come */
@@ -213,7 +215,7 @@ struct counts {
 	unsigned long	 requests, timeouts, lock_timeouts, cancels, deaths;
 	unsigned long	 units, retries, serializations, unit_verdicts;
 	unsigned long	 laned, refused;
-	unsigned long	 reads, batches, batched;
+	unsigned long	 reads, batches, batched, groups, grouped;
 };
 
 struct sim {

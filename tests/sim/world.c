@@ -67,16 +67,17 @@ note_lost(struct req *req, const struct lk_item *item)
 
 /* Core has answered some of them before. */
 static void
-reads_come_back(struct worker *worker)
+others_come_back(struct worker *worker)
 {
 	int i, r;
 
-	for (i = 0; i < worker->n_reads; i++) {
-		r = req_by_serial(worker->reads[i]);
+	for (i = 0; i < worker->n_others; i++) {
+		r = req_by_serial(worker->others[i]);
 		if (r != NONE && sim.reqs[r].phase == ON_ITS_WAY)
 			req_answered(&sim.reqs[r]);
 	}
-	worker->n_reads = 0;
+	worker->n_others = 0;
+	worker->is_reading = false;
 }
 
 static void
@@ -84,10 +85,11 @@ job_comes_back(struct worker *worker, const struct lk_item *item)
 {
 	struct req *req;
 
-	if (worker->n_reads > 0) {
-		reads_come_back(worker);
+	bool was_reading = worker->is_reading;
+
+	others_come_back(worker);
+	if (was_reading)
 		return;
-	}
 	if (worker->req == NONE) {
 		/* The daemon's own ROLLBACK: of this nobody is told here. */
 		if (worker->tx == NONE)
@@ -295,6 +297,13 @@ has_cancel_out(uint32_t w)
 	return false;
 }
 
+/* The serial is what it sets the column to. */
+static bool
+is_by_key(const struct lk_item *item)
+{
+	return item->kind == LK_ITEM_SQL && item->n_params == 2;
+}
+
 /* The client's request that this job is of. */
 static int
 req_of_job(const struct worker *worker, const struct lk_item *item)
@@ -303,7 +312,7 @@ req_of_job(const struct worker *worker, const struct lk_item *item)
 
 	if (lk_id_is_none(item->request))
 		return NONE;
-	if (item->kind == LK_ITEM_SQL && item->n_params == 2)
+	if (is_by_key(item))
 		return req_by_serial((unsigned)strtoul(item->params[1].data,
 		    NULL, 10));
 	if (item->kind == LK_ITEM_SQL)
@@ -373,7 +382,8 @@ take_reads(int w, struct lk_job *job)
 
 	REQUIRE(worker->tx == NONE && job->n_items <= MAX_REQS);
 	worker->req = NONE;
-	worker->n_reads = (int)job->n_items;
+	worker->is_reading = true;
+	worker->n_others = (int)job->n_items;
 	for (i = 0; i < job->n_items; i++) {
 		its = lk_idtab_get(&sim.core->request_ids,
 		    job->items[i].request);
@@ -384,13 +394,37 @@ take_reads(int w, struct lk_job *job)
 		check_turn(req);
 		req->phase = AT_SERVER;
 		req->id = job->items[i].request;
-		worker->reads[i] = req->serial;
+		worker->others[i] = req->serial;
 		TELL("  core gives worker %d (pid %d) GET q%u, with %d others",
-		    w, sim.sessions[w].pid, req->serial, worker->n_reads - 1);
+		    w, sim.sessions[w].pid, req->serial, worker->n_others - 1);
 	}
 	sim.counts.reads += job->n_items;
 	sim.counts.batches += job->n_items > 1;
 	sim.counts.batched += job->n_items > 1 ? job->n_items : 0;
+}
+
+/* The first of the group is the worker's; the others share its fate. */
+static void
+take_others(int w, struct lk_job *job)
+{
+	struct worker *worker = &sim.workers[w];
+	struct req *req;
+	size_t i;
+	int r;
+
+	for (i = 1; i + 1 < job->n_items; i++) {
+		r = req_of_job(worker, &job->items[i]);
+		REQUIRE(r != NONE && sim.reqs[r].phase == IN_CORE);
+		req = &sim.reqs[r];
+		REQUIRE(req->rows[0] == sim.reqs[worker->req].rows[0]);
+		req->phase = AT_SERVER;
+		req->id = job->items[i].request;
+		req->is_ending = req->is_victim = false;
+		worker->others[worker->n_others++] = req->serial;
+		TELL("  and q%u with it", req->serial);
+	}
+	sim.counts.groups++;
+	sim.counts.grouped += job->n_items - 1;
 }
 
 /* The fence: no session is given work that it is not ready for. */
@@ -424,6 +458,8 @@ take_job(void *ctx, uint32_t w, struct lk_job **jobp)
 		req->is_ending = req->is_victim = false;
 	}
 	pin((int)w, job, req);
+	if (job->is_group)
+		take_others((int)w, job);
 	TELL("  core gives worker %d (pid %d) %s", (int)w,
 	    sim.sessions[w].pid, job->items[0].sql);
 }
@@ -459,8 +495,8 @@ finish(int w)
 	REQUIRE(job->in_tx == sim.sessions[w].in_tx);
 	if (worker->req != NONE)
 		sim.reqs[worker->req].phase = ON_ITS_WAY;
-	for (i = 0; i < worker->n_reads; i++) {
-		r = req_by_serial(worker->reads[i]);
+	for (i = 0; i < worker->n_others; i++) {
+		r = req_by_serial(worker->others[i]);
 		if (r != NONE && sim.reqs[r].phase == AT_SERVER)
 			sim.reqs[r].phase = ON_ITS_WAY;
 	}
@@ -504,11 +540,16 @@ succeed(int w, const char *tag)
 	struct lk_item *item = &job->items[job->n_items - 1];
 	size_t i;
 
-	for (i = 0; i < job->n_items; i++)
+	for (i = 0; i < job->n_items; i++) {
 		job->items[i].outcome = LK_ITEM_DONE;
+		if (is_by_key(&job->items[i]))
+			lk_buf_printf(&job->items[i].reply, "+done %s\r\n",
+			    (const char *)job->items[i].params[1].data);
+	}
 	item->n_rows = (uint64_t)sim.workers[w].n_locked;
 	strcpy(item->tag, tag);
-	lk_buf_puts(&item->reply, "+done\r\n");
+	if (item->reply.len == 0)
+		lk_buf_puts(&item->reply, "+done\r\n");
 	if (!sim.sessions[w].in_tx) {
 		pg_commit(w);
 		pg_end_tx(w);
@@ -583,7 +624,7 @@ run_job(int w)
 	struct req *req = worker->req == NONE ? NULL : &sim.reqs[worker->req];
 	int n = worker->n_locked;
 
-	if (worker->n_reads > 0) {
+	if (worker->is_reading) {
 		run_reads(w);
 		return;
 	}
@@ -680,6 +721,19 @@ move_look(int index)
 	    below(1000) * (in_100(60) ? 1 : in_100(80) ? 30 : 150));
 }
 
+/* Of those that share the worker's transaction. */
+static void
+set_ending(uint32_t w, bool is_ending)
+{
+	int i, r;
+
+	for (i = 0; i < sim.workers[w].n_others; i++) {
+		r = req_by_serial(sim.workers[w].others[i]);
+		if (r != NONE)
+			sim.reqs[r].is_ending = is_ending;
+	}
+}
+
 /*
  * What a verdict, a deadline, a time-out for locks or a CANCEL asks for.  The
  * request goes one way or the other from now on.
@@ -701,6 +755,7 @@ take_cancel(void *ctx, uint32_t thread, struct lk_cancel **cancel)
 		REQUIRE(sim.reqs[r].verb != COMMIT);
 		sim.reqs[r].is_ending = true;
 	}
+	set_ending((*cancel)->worker, true);
 	sim.cancels[sim.n_cancels++] = *cancel;
 	*cancel = NULL;
 }
@@ -724,6 +779,7 @@ spare(int w)
 	if (sim.workers[w].req == NONE)
 		return;
 	req = &sim.reqs[sim.workers[w].req];
+	set_ending((uint32_t)w, false);
 	if (req->is_detected)	/* its wait is over because it has failed */
 		return;
 	req->is_ending = req->is_retried = false;
