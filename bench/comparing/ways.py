@@ -176,7 +176,16 @@ class Pgbench(Way):
         VERSIONS["PostgreSQL"] = version_of(bindir / "postgres")
         if not self.is_direct:
             VERSIONS["PgBouncer"] = stage.pgbouncer.version
-        return {"per_s": self._per_s(said)} | self._latencies(stage)
+        return {"per_s": self._per_s(said),
+                "deadlocks": self._count(said, "total number of retries"),
+                "done": self._count(said, "number of transactions actually "
+                                    "processed")} | self._latencies(stage)
+
+    @staticmethod
+    def _count(said, what):
+        """What it tried again are deadlocks; it says so where it may."""
+        found = re.search(rf"^{what}: (\d+)", said, re.M)
+        return int(found.group(1)) if found else 0
 
     @staticmethod
     def _per_s(said):

@@ -111,6 +111,8 @@ class Hub:
                     _words.nothing), False)
             if isinstance(reply, _resp.ErrorReply):
                 raise reply.exception()
+            # An end that came before this has not ended it.
+            self._end(subscription.channels)
         except BaseException:
             self.remove(subscription)
             raise
@@ -125,10 +127,14 @@ class Hub:
             loop.call_soon_threadsafe(self._prune)
 
     def _prune(self) -> None:
-        """End what nobody hears any more."""
-        gone = [channel for channel, by in self._heard.items() if not by]
+        self._end(tuple(self._heard))
+
+    def _end(self, channels: tuple[str, ...]) -> None:
+        """Those of them that nobody hears any more."""
+        gone = [channel for channel in channels
+                if not self._heard.get(channel)]
         for channel in gone:
-            del self._heard[channel]
+            self._heard.pop(channel, None)
         if gone:
             self._core.connection.post(
                 b"UNSUBSCRIBE", *(channel.encode() for channel in gone))

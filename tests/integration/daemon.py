@@ -130,6 +130,11 @@ class Daemon:
         except OSError:
             return ""
 
+    def says(self, *texts):
+        """Its log has these, or will in a moment: a thread writes it."""
+        for text in texts:
+            eventually(lambda: text in self.log, f"the log has {text!r}")
+
     def connect(self, *hello, **options):
         """A client; says HELLO 3 unless told otherwise, nothing for None."""
         words = () if hello == (None,) else hello or ("3",)

@@ -49,7 +49,7 @@ def test_22_an_idle_holder_is_rolled_back_for_those_who_wait(db, two_s):
                   "task invoice of client billing",
                   "after SQL UPDATE r SET v = v + ? WHERE id = ?"):
         assert words in error.message, (words, error.message)
-    assert error.message.split(": ", 1)[1].split("; ROLLBACK")[0] in two_s.log
+    two_s.says(error.message.split(": ", 1)[1].split("; ROLLBACK")[0])
     assert holder.call(tx, "ROLLBACK") == "ROLLBACK"
     assert (db.v(1), db.v(2)) == (10, 0)
     assert_nothing_left(db, c)

@@ -107,7 +107,7 @@ def test_what_is_not_there_is_a_warning(schema, lockkeeperd):
     schema.sql("CREATE TABLE userz (name text)")
     assert c.call("RELOAD") == "OK"
     eventually(lambda: "writer" in relations(c, "posts"), "it is there now")
-    assert daemon.log.count("app.nothing") == 2
+    eventually(lambda: daemon.log.count("app.nothing") == 2, "it is said again")
     assert daemon.log.count("userz") == 1
     schema.sql("CREATE TABLE app.nothing (id int)")
     assert c.call("RELOAD") == "OK"

@@ -501,6 +501,24 @@ def test_a_loop_over_a_subscription_can_be_cancelled(daemon):
     aio.run(daemon, program)
 
 
+def test_a_subscription_may_end_before_it_is_confirmed(daemon):
+    async def program(lk):
+        two = lk.subscribe("a")
+        starting = asyncio.create_task(two.start())
+        await asyncio.sleep(0)		# it is asked for
+        two.close()
+        await starting
+
+        async def is_gone():
+            [client] = await lk.call("SHOW", "clients")
+            return client["subscriptions"] == 0
+
+        await aio.eventually(is_gone, "it hears no more")
+        assert [message async for message in two] == []
+
+    aio.run(daemon, program)
+
+
 def test_a_subscription_outlives_the_connection_and_says_so(daemon):
     async def program(lk):
         async with lk.subscribe("a") as messages:

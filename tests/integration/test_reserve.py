@@ -179,8 +179,8 @@ def test_waiters_fill_the_pool_and_a_worker_is_lent(db, lockkeeperd):
     assert (stats["reserve_lent"], stats["deadlocks"],
             stats["deadlock_victims"]) == (1, 1, 0)
     assert not [p for p in stage.c.pushes if p[0] == "deadlock"]
-    assert "a worker of the reserve is lent to task c1" in daemon.log
-    assert "deadlock 1 lent after " in daemon.log
+    daemon.says("a worker of the reserve is lent to task c1",
+                "deadlock 1 lent after ")
 
 
 def test_waiters_fill_the_pool_without_a_reserve(db, lockkeeperd):

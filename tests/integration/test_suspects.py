@@ -137,7 +137,7 @@ def test_a_holder_that_reads_nothing_is_suspect_until_it_is_dropped(
     eventually(lambda: any("has read no replies for " in (w["suspect"] or "")
                            for w in watcher.show("waits")), "it is suspect")
     good(c.tag("w"))
-    assert f"waits for its {tx}" in daemon.log
+    daemon.says(f"waits for its {tx}")
 
 
 # -- 18: a queue behind DDL
