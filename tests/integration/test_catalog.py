@@ -472,6 +472,8 @@ def test_a_reading_that_finds_nothing_new_changes_nothing(db, lockkeeperd):
         time.sleep(1.0)
         columns(c, "r")
         assert n_readings(c) == before + 1
+        eventually(lambda: daemon.log.count("catalog read:") == before + 1,
+                   "it is logged")
         return daemon.log.count("catalog read: 1 models, unchanged")
 
     assert read_again() == 1
