@@ -7,8 +7,14 @@ a plugin: it has collected all tests, and runs those of one file after the
 other, of which the shares agree who takes it.  Tests marked `alone` run at the
 end, by themselves.  What a share prints is shown when it has ended; the last
 line adds up.
+
+A few that have failed beside the others are run once more, by themselves, and
+are named: many a test bounds a time, and whose the processors were meanwhile it
+cannot say.  But what a sanitizer reports, and a daemon that ended as it should
+not, is never passed over.
 """
 import collections
+import json
 import os
 import pathlib
 import re
@@ -27,6 +33,11 @@ N_SHARES = int(os.environ.get("LK_SHARES") or (os.cpu_count() or 1) + 1)
 OUTCOMES = ("failed", "passed", "skipped", "error", "warning")
 # What a file is taken by: the shares make files in there.
 TAKEN = "LK_SHARES_TAKEN"
+# Where they write which tests have failed.
+FAILED = "LK_SHARES_FAILED"
+MAX_AGAIN = 3
+GRAVE = ("Sanitizer", "broken invariant", "runtime error:", "exit status is",
+         "the daemon ended", "did not end")
 
 
 # -- in a share: the plugin
@@ -71,19 +82,30 @@ def pytest_runtestloop(session):
     return True
 
 
+def pytest_runtest_logreport(report):
+    if not report.failed or FAILED not in os.environ:
+        return
+    is_grave = any(word in report.longreprtext for word in GRAVE)
+    with open(os.environ[FAILED], "a", encoding="utf-8") as out:
+        print(json.dumps([report.nodeid, is_grave]), file=out)
+
+
 # -- all of them: the driver
 
 class Share:
-    def __init__(self, directories, which, taken=None):
+    def __init__(self, what, which, taken=None, failed=None):
         self._output = tempfile.TemporaryFile()
+        self.is_finished = False
         env = os.environ | {"PYTHONPATH": os.pathsep.join(
             [str(HERE)] + os.environ.get("PYTHONPATH", "").split(os.pathsep))}
         if taken:
             env[TAKEN] = taken
+        if failed:
+            env[FAILED] = failed
         self._process = process.spawn(
             [sys.executable, "-m", "pytest", "-q", "-c", HERE / "pytest.ini",
              "--rootdir", HERE.parent, "-p", "shares", "-m", which,
-             "-o", "console_output_style=classic", *directories],
+             "-o", "console_output_style=classic", *what],
             log=self._output, env=env)
 
     def stop(self):
@@ -95,6 +117,7 @@ class Share:
         last line says and to failed the lines that name a test; returns its
         exit status."""
         status = self._process.wait()
+        self.is_finished = True
         self._output.seek(0)
         lines = self._output.read().decode(errors="replace").splitlines()
         self._output.close()
@@ -113,22 +136,44 @@ class Share:
         return abs(status)
 
 
+def to_run_again(path):
+    """The tests to give another chance: few, and none in a grave way."""
+    try:
+        with open(path, encoding="utf-8") as lines:
+            reports = [json.loads(line) for line in lines]
+    except FileNotFoundError:
+        return []
+    names = list(dict.fromkeys(name for name, is_grave in reports))
+    if len(names) > MAX_AGAIN or any(is_grave for name, is_grave in reports):
+        return []
+    return names
+
+
 def run(directories):
     counts, failed = collections.Counter(), []
     shares, statuses = [], []
-    taken = tempfile.mkdtemp(prefix="lkshares")
+    place = tempfile.mkdtemp(prefix="lkshares")
+    taken, log = os.path.join(place, "taken"), os.path.join(place, "failed")
+    os.mkdir(taken)
     try:
-        shares += [Share(directories, "not alone", taken)
+        shares += [Share(directories, "not alone", taken, log)
                    for _ in range(N_SHARES)]
         statuses += [share.finish(counts, failed) for share in shares]
-        shares.append(Share(directories, "alone"))
+        shares.append(Share(directories, "alone", None, log))
         statuses.append(shares[-1].finish(counts, failed))
+        again = to_run_again(log)
+        if again and set(statuses) <= {0, pytest.ExitCode.TESTS_FAILED}:
+            print(f"Once more, by themselves: {', '.join(again)}")
+            failed = [f"failed at first: {name}" for name in again]
+            counts["failed"] = counts["error"] = 0
+            shares.append(Share([HERE.parent / name for name in again], ""))
+            statuses = [shares[-1].finish(counts, failed)]
     finally:
         for share in shares:
             share.stop()
-        for share in shares[len(statuses):]:
-            statuses.append(share.finish(counts, failed) or 1)
-        shutil.rmtree(taken, ignore_errors=True)
+            if not share.is_finished:
+                statuses.append(share.finish(counts, failed) or 1)
+        shutil.rmtree(place, ignore_errors=True)
         if not counts["failed"]:	# one that broke may not have said so
             counts["error"] = max(counts["error"], sum(map(bool, statuses)))
         for line in failed:

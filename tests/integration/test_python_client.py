@@ -329,8 +329,12 @@ def test_the_database_can_be_another(pg, db, lockkeeperd):
 def test_a_daemon_that_starts_again_is_found_again(daemon):
     async def program(lk):
         await lk.fetchval("SELECT 1")
+        loop = asyncio.get_running_loop()
         await asyncio.to_thread(daemon.stop)
         daemon.start()
+        # What is sent before that is noticed has an unknown outcome.
+        while lk.core.connection.is_ready_for(loop):
+            await asyncio.sleep(0.01)
         assert await lk.fetchval("SELECT 2") == 2
         assert await lk.get("r", 1) == {"id": 1, "v": 0}
 
@@ -356,7 +360,11 @@ def test_what_is_in_flight_at_its_end_gets_the_truth(db, daemon):
         with pytest.raises(lockkeeper.ConnectionLostError):
             await tx.fetch("SELECT 1")
         assert await lk.fetchval("SELECT 3") == 3
-        assert await lk.call("SHOW", "transactions") == []
+
+        async def all_ended():
+            return await lk.call("SHOW", "transactions") == []
+
+        await aio.eventually(all_ended, "the transaction is rolled back")
 
     aio.run(daemon, program)
 

@@ -73,8 +73,10 @@ others_come_back(struct worker *worker)
 
 	for (i = 0; i < worker->n_others; i++) {
 		r = req_by_serial(worker->others[i]);
-		if (r != NONE && sim.reqs[r].phase == ON_ITS_WAY)
-			req_answered(&sim.reqs[r]);
+		if (r == NONE || sim.reqs[r].phase != ON_ITS_WAY)
+			continue;
+		sim.reqs[r].is_ending = false;
+		req_answered(&sim.reqs[r]);
 	}
 	worker->n_others = 0;
 	worker->is_reading = false;
