@@ -132,15 +132,42 @@ add_reply_nodes(struct build *b, struct lk_client *client)
 	}
 }
 
+/* Whose deadline has passed is being ended, too. */
+static bool
+is_being_ended(const struct lk_request *req)
+{
+	return req->why.is_set || req->want_look;
+}
+
+/* With one of those whose job it is all may be; the others are sent again. */
+static bool
+is_job_being_ended(const struct lk_worker *worker)
+{
+	const struct lk_list *it;
+
+	for (it = worker->requests.next; it != &worker->requests;
+	    it = it->next) {
+		if (is_being_ended(lk_worker_request_at(it)))
+			return true;
+	}
+	return worker->is_breaking;
+}
+
 /* Its slot is free when all that its job carries is done. */
 static void
 add_job_edges(struct build *b, const struct lk_worker *worker)
 {
+	bool is_ending = is_job_being_ended(worker);
 	const struct lk_list *it;
+	uint32_t node;
 
-	for (it = worker->requests.next; it != &worker->requests; it = it->next)
-		add_edge(b, worker->node_number,
-		    lk_worker_request_at(it)->node_number);
+	for (it = worker->requests.next; it != &worker->requests;
+	    it = it->next) {
+		node = lk_worker_request_at(it)->node_number;
+		add_edge(b, worker->node_number, node);
+		if (is_ending)
+			lk_graph_set_alive(&b->core->graph, node);
+	}
 }
 
 static void
@@ -314,8 +341,7 @@ add_request_edges(struct build *b, struct lk_request *req)
 	const struct lk_request *before;
 	uint32_t holder;
 
-	/* Whose deadline has passed is being ended. */
-	if (is_new(b, req->seq) || req->why.is_set || req->want_look) {
+	if (is_new(b, req->seq) || is_being_ended(req)) {
 		lk_graph_set_alive(&b->core->graph, req->node_number);
 		return;
 	}

@@ -121,6 +121,7 @@ tests_unit_test_resp_request_LDADD = $(resp_libs) $(CMOCKA_LIBS)
 tests_unit_test_resp_value_LDADD = $(resp_libs) $(CMOCKA_LIBS)
 
 EXTRA_DIST +=					\
+	tests/unit/core_lane.h			\
 	tests/unit/core_models.h		\
 	tests/unit/core_pair.h			\
 	tests/unit/core_world.h			\

@@ -2,35 +2,7 @@
  * Lanes: who goes, who waits without a slot, what a transaction has, and rings
  * that are refused as they close.
  */
-#include "core_world.h"
-#include "core/state.h"
-#include "orm_models.h"
-
-static struct fake_conn ann, bob, eve;
-
-static void
-begin_lanes(uint32_t n_min, uint32_t n_max)
-{
-	struct lk_catalog *catalog = orm_catalog();
-
-	lk_assert_loop();
-	begin_unread_world(1, n_min, n_max);
-	lk_core_run_timers(world.core);
-	lk_catalog_set_read_committed(catalog);
-	answer_catalog(0, catalog);
-	connect_as(&ann, 11);
-	connect_as(&bob, 12);
-	connect_as(&eve, 13);
-}
-
-static int
-begin_each(void **state)
-{
-	(void)state;
-	begin_lanes(4, 4);
-	world.config.group_commit = LK_GROUP_OFF;
-	return 0;
-}
+#include "core_lane.h"
 
 static int
 begin_sharing(void **state)
@@ -47,82 +19,6 @@ begin_with_one_slot(void **state)
 	begin_lanes(1, 1);
 	world.config.group_commit = LK_GROUP_OFF;
 	return 0;
-}
-
-static int
-end_each(void **state)
-{
-	uint32_t w;
-
-	(void)state;
-	vanish(&ann);
-	vanish(&bob);
-	vanish(&eve);
-	answer_cancels(false);
-	for (w = 0; w < MAX_WORKERS; w++) {
-		while (world.workers[w].job != NULL)
-			finish(w, "ROLLBACK");
-	}
-	/* A lane vanishes with those who want its row. */
-	assert_int_equal(world.core->lanes.n_nodes, 0);
-	end_world();
-	return 0;
-}
-
-/* The worker whose statement has this as its first parameter, the key. */
-static uint32_t
-has_key(const char *key)
-{
-	uint32_t w;
-
-	for (w = 0; w < MAX_WORKERS; w++) {
-		if (world.workers[w].job != NULL &&
-		    world.workers[w].job->items[0].n_params > 0 &&
-		    strcmp(world.workers[w].job->items[0].params[0].data,
-		    key) == 0)
-			return w;
-	}
-	fail_msg("nobody has the row %s", key);
-	return 0;
-}
-
-/* That worker's statement is done, and has found its row, or not. */
-static void
-done(uint32_t w, uint64_t n_rows)
-{
-	world.workers[w].job->items[0].n_rows = n_rows;
-	finish(w, n_rows > 0 ? "row" : "null");
-}
-
-#define UPDATE(conn, tag, key)						\
-	SAY(conn, "@" tag, "UPDATE", "users", key, "SET", "age", "+=", "1")
-#define UPDATE_IN(conn, tag, tx, key)					\
-	SAY(conn, "@" tag, tx, "UPDATE", "users", key, "SET", "age", "+=", "1")
-
-/* UPDATE in a transaction, which has the row from then on. */
-#define LOCK(conn, tx, key)						\
-	do {								\
-		SAY(conn, tx, "UPDATE", "users", key, "SET", "age", "=", "1"); \
-		done(has_key(key), 1);					\
-		expect(conn, "+row\r\n");				\
-	} while (0)
-
-static void
-expect_tagged(struct fake_conn *conn, const char *tag, const char *value)
-{
-	char text[64];
-
-	snprintf(text, sizeof(text), "*3\r\n+reply\r\n$1\r\n%s\r\n+%s\r\n", tag,
-	    value);
-	expect(conn, text);
-}
-
-static void
-expect_tagged_error(struct fake_conn *conn, const char *kind,
-    const char *part)
-{
-	lk_buf_consume(&conn->got, strlen("*3\r\n+reply\r\n$1\r\na\r\n"));
-	expect_error(conn, kind, part);
 }
 
 /* ---- autocommit ---- */
@@ -888,6 +784,49 @@ a_cancelled_member_has_done_nothing(void **state)
 	expect_tagged(&eve, "e", "row");
 }
 
+static int
+begin_sharing_two_slots(void **state)
+{
+	(void)state;
+	begin_lanes(2, 2);
+	return 0;
+}
+
+/* They are to be sent again, and until then others may have the slot. */
+static void
+who_shares_with_one_that_is_being_ended_is_in_no_deadlock(void **state)
+{
+	char tx[32], other[32];
+	uint32_t holder, group;
+
+	lk_assert_loop();
+	(void)state;
+	begin(&ann, "%a", NULL, tx);
+	begin(&ann, "%a", NULL, other);
+	SAY(&ann, "%a", tx, "SQL", "lock");
+	holder = runs("lock");
+	finish(holder, "locked");
+	expect(&ann, "+locked\r\n");
+	UPDATE(&bob, "p", "7");
+	UPDATE(&bob, "b", "7");
+	UPDATE(&eve, "e", "7");
+	done(has_key("7"), 1);
+	expect_tagged(&bob, "p", "row");
+	group = has_group(2);
+	SAY(&ann, "%a", other, "SQL", "more");
+	pass_until_look(100);
+	SAY(&bob, "CANCEL", "b");
+	expect(&bob, ":1\r\n");
+	answer_look_with_wait(group, holder, 90 * LK_US_PER_MS);
+	assert_int_equal(world.core->n_deadlocks, 0);
+	expect_nothing(&ann);
+	answer_cancels(true);
+	die_by_cancel(group);
+	expect_tagged_error(&bob, "CANCELED", "");
+	finish(runs("more"), "more");
+	expect(&ann, "+more\r\n");
+}
+
 static void
 a_group_that_may_have_committed_is_unknown(void **state)
 {
@@ -976,6 +915,9 @@ main(void)
 		SHARING(a_failed_group_is_sent_again_one_by_one),
 		SHARING(after_a_failed_group_a_lane_has_none_for_a_while),
 		SHARING(a_cancelled_member_has_done_nothing),
+		cmocka_unit_test_setup_teardown(
+		    who_shares_with_one_that_is_being_ended_is_in_no_deadlock,
+		    begin_sharing_two_slots, end_each),
 		SHARING(a_group_that_may_have_committed_is_unknown),
 		SHARING(only_what_nothing_hangs_on_shares_a_commit),
 		TEST(a_million_keys_cost_no_memory_once_they_are_free),
