@@ -201,6 +201,9 @@ earlier(const struct req *req)
 	return all;
 }
 
+/* A cancel that is out may come too late: it is as if there were none. */
+static bool is_without_cancels;
+
 /*
  * Its deadline has passed; or a CANCEL of it, or its client's end, lies in the
  * socket, if core does not have it already.
@@ -211,7 +214,8 @@ is_being_ended(const struct req *req)
 	if (req->deadline_ms != LK_NEVER && req->phase != IN_SOCKET &&
 	    sim.now_us >= req->read_us + req->deadline_ms * LK_US_PER_MS)
 		return true;
-	return req->is_ending || req->was_cancelled || req->client == NONE ||
+	return (req->is_ending && !is_without_cancels) ||
+	    req->was_cancelled || req->client == NONE ||
 	    sim.clients[req->client].is_dying;
 }
 
@@ -367,7 +371,8 @@ set_tx_rule(int x, struct rule *rule)
 {
 	const struct tx *tx = &sim.txs[x];
 
-	rule->is_free = tx->is_over || tx->is_doomed || tx->n_giving > 0;
+	rule->is_free = tx->is_over || tx->n_giving > 0 ||
+	    (tx->is_doomed && !is_without_cancels);
 	rule->all = tx_needs(x);
 }
 
@@ -552,7 +557,9 @@ note_instant(int server)
 	struct judgement truth;
 	int r;
 
+	is_without_cancels = true;
 	judge(&truth, true);
+	is_without_cancels = false;
 	for (r = 0; r < MAX_REQS; r++)
 		sim.watchers[server].stuck[r] = truth.in_cycle & 1u << r ?
 		    sim.reqs[r].serial : 0;
