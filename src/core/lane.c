@@ -12,6 +12,9 @@
 /* Rows of one transaction that are remembered; others wait for the rest in
  * PostgreSQL. */
 #define HOLDS_MAX	1000
+/* Verbs of a unit whose rows are looked at; those of the others are locked
+ * unforeseen. */
+#define ROWS_MAX	64
 /* Whose turn it has been for so long goes to PostgreSQL whoever has the row. */
 #define AGED_US		(100 * LK_US_PER_MS)
 
@@ -19,7 +22,8 @@
 
 struct lane_key {
 	const struct lk_database *database;
-	const struct lk_buf *key;
+	const char	*bytes;
+	size_t		 n;
 };
 
 static bool
@@ -28,32 +32,31 @@ is_lane(const struct lk_hash_node *node, const void *arg)
 	const struct lk_lane *lane = lk_container(node, struct lk_lane, node);
 	const struct lane_key *key = arg;
 
-	return lane->database == key->database &&
-	    lane->n_key == key->key->len &&
-	    memcmp(lane->key, key->key->data, lane->n_key) == 0;
+	return lane->database == key->database && lane->n_key == key->n &&
+	    memcmp(lane->key, key->bytes, key->n) == 0;
 }
 
 static struct lk_lane *
-get_lane(struct lk_database *db, const struct lk_buf *key)
+get_lane(struct lk_database *db, const char *key, size_t n)
 {
 	struct lk_core *core = db->core;
-	struct lane_key wanted = { db, key };
-	uint64_t hash = lk_hash_bytes((uint64_t)(db - core->databases),
-	    key->data, key->len);
+	struct lane_key wanted = { db, key, n };
+	uint64_t hash = lk_hash_bytes((uint64_t)(db - core->databases), key,
+	    n);
 	struct lk_hash_node *node = lk_hash_find(&core->lanes, hash, is_lane,
 	    &wanted);
 	struct lk_lane *lane;
 
 	if (node != NULL)
 		return lk_container(node, struct lk_lane, node);
-	lane = lk_xcalloc(1, sizeof(*lane) + key->len);
+	lane = lk_xcalloc(1, sizeof(*lane) + n);
 	lane->database = db;
 	lk_list_init(&lane->changed_link);
 	lk_list_init(&lane->holds);
 	lk_list_init(&lane->pinned);
 	lk_list_init(&lane->waiters);
-	lane->n_key = key->len;
-	memcpy(lane->key, key->data, key->len);
+	lane->n_key = n;
+	memcpy(lane->key, key, n);
 	lk_hash_insert(&core->lanes, &lane->node, hash);
 	return lane;
 }
@@ -129,9 +132,8 @@ is_blocked(const struct lk_hold *hold)
 	return false;
 }
 
-/* Its place is no good any more: others, with workers, have passed it. */
 static bool
-is_passed(const struct lk_hold *hold)
+is_passed_in(const struct lk_hold *hold)
 {
 	struct lk_list *it;
 
@@ -139,6 +141,19 @@ is_passed(const struct lk_hold *hold)
 	    it = it->next) {
 		if (lk_lane_hold_at(it)->state == LK_HOLD_TAKEN &&
 		    conflicts(lk_lane_hold_at(it), hold))
+			return true;
+	}
+	return false;
+}
+
+/* Its place is no good any more: others, with workers, have passed it. */
+static bool
+is_passed(const struct lk_request *req)
+{
+	const struct lk_hold *hold;
+
+	for (hold = req->hold; hold != NULL; hold = hold->next) {
+		if (is_passed_in(hold))
 			return true;
 	}
 	return false;
@@ -162,9 +177,12 @@ put_into(struct lk_hold *hold, enum lk_hold_state state, struct lk_list *at)
 }
 
 static void
-take(struct lk_hold *hold)
+take(struct lk_request *req)
 {
-	put_into(hold, LK_HOLD_TAKEN, &hold->lane->holds);
+	struct lk_hold *hold;
+
+	for (hold = req->hold; hold != NULL; hold = hold->next)
+		put_into(hold, LK_HOLD_TAKEN, &hold->lane->holds);
 }
 
 static struct lk_hold *
@@ -197,17 +215,24 @@ place_of(const struct lk_hold *hold)
 	return at;
 }
 
-/* What it waits for may come to wait for it. */
+/* A transaction between two statements, or a unit that waits itself. */
 static bool
-waits_for_tx(const struct lk_hold *hold)
+stands_still(const struct lk_hold *hold)
+{
+	return hold->tx != NULL || hold->req->state == LK_REQUEST_PARKED;
+}
+
+/* What it waits for may wait for it, or come to. */
+static bool
+may_be_in_ring(const struct lk_hold *of)
 {
 	struct lk_list *it;
 
-	for (it = hold->lane->holds.next; it != &hold->lane->holds;
+	for (it = of->lane->holds.next; it != &of->lane->holds;
 	    it = it->next) {
-		if (lk_lane_hold_at(it)->tx != NULL &&
-		    lk_lane_is_in_the_way(lk_lane_hold_at(it), hold))
-			return hold->req->database->server != NULL;
+		if (stands_still(lk_lane_hold_at(it)) &&
+		    lk_lane_is_in_the_way(lk_lane_hold_at(it), of))
+			return of->req->database->server != NULL;
 	}
 	return false;
 }
@@ -228,7 +253,7 @@ begin_waiting(struct lk_hold *hold)
 	lk_list_append(&core->laned, &req->park_link);
 	core->stats.laned++;
 	lk_park_set_timer(req);
-	if (waits_for_tx(hold))
+	if (may_be_in_ring(hold))
 		lk_watch_laned(req->database->server);
 }
 
@@ -260,10 +285,88 @@ drop(struct lk_hold *hold)
 		hold->tx->n_holds--;
 	}
 	if (hold->req != NULL)
-		hold->req->hold = NULL;
+		hold->req->hold = hold->next;
 	lane->database->core->seq++;
 	free(hold);
 	note_changed(lane);
+}
+
+static void
+drop_all(struct lk_request *req)
+{
+	while (req->hold != NULL)
+		drop(req->hold);
+}
+
+/* ---- which rows ---- */
+
+/* A row's name, and how it is to be locked. */
+struct wanted {
+	char		 key[LK_KEY_MAX + 1];
+	size_t		 n_key;
+	struct lk_row_lock lock;
+};
+
+static bool
+knows_row(const struct lk_plan *plan, struct wanted *wanted)
+{
+	struct lk_buf key = { wanted->key, 0, sizeof(wanted->key), false };
+
+	if (!lk_key_of(plan, &key))
+		return false;
+	wanted->n_key = key.len;
+	wanted->lock = plan->row;
+	return true;
+}
+
+static int
+compare(const struct wanted *wanted, const char *key, size_t n)
+{
+	int order = memcmp(wanted->key, key, wanted->n_key < n ?
+	    wanted->n_key : n);
+
+	return order != 0 ? order : (wanted->n_key > n) - (wanted->n_key < n);
+}
+
+static bool
+is_behind(const struct wanted *wanted, const struct lk_hold *last)
+{
+	return last == NULL || compare(wanted, last->lane->key,
+	    last->lane->n_key) > 0;
+}
+
+/* A unit's next row, in an order that is the same for all units. */
+static bool
+next_of_unit(const struct lk_unit *unit, const struct lk_hold *last,
+    struct wanted *next)
+{
+	const struct lk_plan *plan;
+	struct wanted one;
+	bool is_found = false;
+	int order;
+	size_t i;
+
+	for (i = 0; i < unit->n_verbs && i < ROWS_MAX; i++) {
+		plan = &unit->verbs[i].plan;
+		if (plan->row.is_impatient || !knows_row(plan, &one) ||
+		    !is_behind(&one, last))
+			continue;
+		order = is_found ? compare(&one, next->key, next->n_key) : -1;
+		if (order < 0 || (order == 0 &&
+		    one.lock.strength > next->lock.strength))
+			*next = one;
+		is_found = true;
+	}
+	return is_found;
+}
+
+/* The first, or the one behind that which it has got last. */
+static bool
+next_row(const struct lk_request *req, struct wanted *next)
+{
+	if (req->unit != NULL)
+		return next_of_unit(req->unit, req->hold, next);
+	return req->hold == NULL && knows_row(&req->plan, next);
 }
 
 /* ---- in ---- */
@@ -276,21 +379,17 @@ never_waits(const struct lk_request *req)
 }
 
 static struct lk_hold *
-add_hold(struct lk_request *req)
+add_hold(struct lk_request *req, const struct wanted *wanted)
 {
-	char bytes[LK_KEY_MAX + 1];
-	struct lk_buf key = { bytes, 0, sizeof(bytes), false };
-	struct lk_hold *hold;
+	struct lk_hold *hold = lk_xcalloc(1, sizeof(*hold));
 
-	if (req->unit != NULL || !lk_key_of(&req->plan, &key))
-		return NULL;
-	hold = lk_xcalloc(1, sizeof(*hold));
 	lk_list_init(&hold->link);
 	lk_list_init(&hold->tx_link);
-	hold->lane = get_lane(req->database, &key);
+	hold->lane = get_lane(req->database, wanted->key, wanted->n_key);
 	hold->req = req;
 	hold->tx = req->tx;
-	hold->lock = req->plan.row;
+	hold->lock = wanted->lock;
+	hold->next = req->hold;
 	req->hold = hold;
 	return hold;
 }
@@ -298,36 +397,33 @@ add_hold(struct lk_request *req)
 bool
 lk_lane_enter(struct lk_request *req)
 {
-	struct lk_hold *hold = req->hold;
+	struct wanted wanted;
+	struct lk_hold *hold;
 
-	if (hold != NULL || (hold = add_hold(req)) == NULL)
-		return true;
-	if (!never_waits(req) && is_blocked(hold)) {
-		begin_waiting(hold);
-		return false;
+	while (next_row(req, &wanted)) {
+		hold = add_hold(req, &wanted);
+		if (!never_waits(req) && is_blocked(hold)) {
+			begin_waiting(hold);
+			return false;
+		}
+		put_into(hold, has_worker(req) ? LK_HOLD_TAKEN :
+		    LK_HOLD_CALLED, &hold->lane->holds);
 	}
-	if (has_worker(req)) {
-		take(hold);
-		return true;
-	}
-	hold->called_us = req->core->now_us;
-	put_into(hold, LK_HOLD_CALLED, &hold->lane->holds);
+	if (req->turn_us == 0)
+		req->turn_us = req->core->now_us;
 	return true;
 }
 
 bool
 lk_lane_take(struct lk_request *req)
 {
-	struct lk_hold *hold = req->hold;
-
-	if (hold == NULL)
-		return true;
-	if (!never_waits(req) && is_passed(hold) &&
-	    req->core->now_us < hold->called_us + AGED_US) {
-		begin_waiting(hold);
-		return false;
+	if (!never_waits(req) && is_passed(req) &&
+	    req->core->now_us < req->turn_us + AGED_US) {
+		drop_all(req);
+		if (!lk_lane_enter(req))
+			return false;
 	}
-	take(hold);
+	take(req);
 	return true;
 }
 
@@ -350,7 +446,7 @@ lk_lane_gather(struct lk_request *first,
 			break;
 		reqs[n++] = hold->req;
 		end_waiting(hold);
-		take(hold);
+		take(hold->req);
 	}
 	return n;
 }
@@ -363,8 +459,6 @@ call(struct lk_hold *hold)
 	struct lk_request *req = hold->req;
 
 	end_waiting(hold);
-	if (hold->called_us == 0)
-		hold->called_us = req->core->now_us;
 	put_into(hold, LK_HOLD_CALLED, &hold->lane->holds);
 	lk_database_enqueue_again(req->database, req);
 	req->database->wants_serve = true;
@@ -379,7 +473,7 @@ grant(struct lk_hold *hold)
 
 	end_waiting(hold);
 	hold->is_granted = true;
-	take(hold);
+	take(req);
 	lk_request_set_state(req, LK_REQUEST_WAITING);
 	lk_request_todo(req);
 }
@@ -461,11 +555,10 @@ lk_lane_let_through(struct lk_request *req)
 	lk_assert(hold->state == LK_HOLD_WAITING);
 	end_waiting(hold);
 	if (has_worker(req)) {
-		take(hold);
+		take(req);
 		lk_worker_submit(req->tx->worker, req);
 		return;
 	}
-	hold->called_us = req->core->now_us;
 	put_into(hold, LK_HOLD_CALLED, &hold->lane->holds);
 	req->keeps_slot = true;
 	lk_database_enqueue_again(req->database, req);
@@ -484,11 +577,10 @@ lk_lane_has_waiter(const struct lk_request *req)
 void
 lk_lane_leave(struct lk_request *req)
 {
-	if (req->hold == NULL)
-		return;
-	if (req->hold->state == LK_HOLD_WAITING)
+	if (lk_lane_has_waiter(req))
 		end_waiting(req->hold);
-	drop(req->hold);
+	drop_all(req);
+	req->turn_us = 0;
 }
 
 /* Whether the row may be one that the transaction has made, which others do not
@@ -528,8 +620,8 @@ note_made(struct lk_tx *tx, const struct lk_request *req)
 		return;
 	if (!req->plan.has_no_trace)
 		table = UINT32_MAX;	/* SQL, triggers: anything */
-	else if (req->plan.is_write &&
-	    req->plan.row.strength == LK_STRENGTH_NONE)
+	else if (req->plan.is_write && (req->plan.row.may_make ||
+	    req->plan.row.strength == LK_STRENGTH_NONE))
 		table = req->plan.model->oid;
 	else
 		return;

@@ -33,7 +33,8 @@ static const unsigned next_states[LK_REQUEST__N] = {
 	 * while it was cancelled to be parked */
 	[LK_REQUEST_RUNNING] = BIT(WAITING) | BIT(QUEUED) | BIT(PARKED) |
 	    BIT(RETRYING) | BIT(ENDING) | BIT(HELD) | BIT(DONE),
-	[LK_REQUEST_RETRYING] = BIT(QUEUED) | BIT(HELD) | BIT(DONE),
+	[LK_REQUEST_RETRYING] = BIT(QUEUED) | BIT(PARKED) | BIT(HELD) |
+	    BIT(DONE),
 	[LK_REQUEST_ENDING] = BIT(HELD) | BIT(DONE),
 	[LK_REQUEST_HELD] = BIT(DONE),
 	[LK_REQUEST_DONE] = 0,

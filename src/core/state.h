@@ -441,7 +441,10 @@ struct lk_request {
 	struct lk_park	*park;		/* PARKED, is_sentinel, or is_parking; NULL:
 					   the holder has ended meanwhile */
 	struct lk_hold	*hold;		/* on the row that it is for, while it waits
-					   for that or is out; NULL: none */
+					   for that or is out, then those on a unit's
+					   other rows; NULL: none */
+	uint64_t	 turn_us;	/* since when it is its turn in its lanes; 0:
+					   it is not */
 	struct lk_list	 park_link;	/* of the park's, or core->laned */
 	struct lk_hash_node park_node;	/* core->parked, while PARKED */
 	struct lk_wait	 parked;	/* the wait that it was in; pid 0, for it has
@@ -554,6 +557,7 @@ enum lk_hold_state {
 
 struct lk_hold {
 	struct lk_list	 link;		/* of its lane's lists, by state */
+	struct lk_hold	*next;		/* of the same request, got before */
 	struct lk_list	 tx_link;	/* tx->holds, once that has the row */
 	struct lk_lane	*lane;
 	enum lk_hold_state state;
@@ -565,7 +569,6 @@ struct lk_hold {
 	bool		 is_confirmed;	/* tx has locked the row for certain, and
 					   others see that row */
 	uint64_t	 seq;		/* core->seq when state last changed */
-	uint64_t	 called_us;	/* since when it is its turn; 0: it is not */
 	uint64_t	 statement;	/* of tx, that locked it; the first is 1 */
 };
 

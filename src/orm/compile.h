@@ -342,6 +342,9 @@ void	lk_write_put_insert(struct lk_compile *c);
 void	lk_write_put_assigned(struct lk_compile *c,
 	    const struct lk_assigns *assigns);
 void	lk_write_put_returning(struct lk_compile *c);
+/* One more column of a row that is there is written: how that is locked. */
+void	lk_write_note_set(struct lk_row_lock *row, const struct lk_model *model,
+	    const struct lk_assign *assign);
 
 /* ---- select.c, write.c, upsert.c: a verb's statement into c->sql ---- */
 

@@ -211,37 +211,52 @@ put_value(const struct lk_plan_param *param, struct lk_buf *out)
 
 /* ---- the key ---- */
 
-static size_t
-key_length(const struct lk_plan *plan)
+/* The first: what a key's columns are to become follows. */
+static const struct lk_plan_param *
+value_of(const struct lk_plan *plan, size_t column)
 {
-	const struct lk_key_columns *key = plan->model != NULL ?
-	    lk_model_primary(plan->model) : NULL;
+	size_t i;
 
-	return key != NULL && plan->row.strength != LK_STRENGTH_NONE &&
-	    key->n <= plan->n_params ? key->n : 0;
+	for (i = 0; i < plan->n_params; i++) {
+		if (plan->params[i].column == &plan->model->columns[column])
+			return &plan->params[i];
+	}
+	return NULL;
 }
 
-/* Each value behind its length, so that "a", "bc" is not "ab", "c". */
+/* Behind its length, so that "a", "bc" is not "ab", "c". */
+static bool
+put_part(const struct lk_plan_param *param, struct lk_buf *out)
+{
+	size_t at = out->len;
+	unsigned char length;
+
+	if (param == NULL || param->len > LK_KEY_MAX)
+		return false;
+	lk_buf_putc(out, '\0');
+	if (!put_value(param, out) || out->broken)
+		return false;
+	length = (unsigned char)(out->len - at - 1);
+	memcpy(out->data + at, &length, 1);
+	return true;
+}
+
 bool
 lk_key_of(const struct lk_plan *plan, struct lk_buf *key_out)
 {
-	size_t i, before = key_out->len, at, n = key_length(plan);
-	unsigned char length;
+	const struct lk_key_columns *key;
+	size_t i, before = key_out->len;
 
-	if (n == 0)
+	if (plan->row.strength == LK_STRENGTH_NONE || plan->model == NULL ||
+	    (key = lk_model_primary(plan->model)) == NULL)
 		return false;
 	lk_buf_append(key_out, &plan->model->oid, sizeof(plan->model->oid));
-	for (i = 0; i < n; i++) {
-		at = key_out->len;
-		lk_buf_putc(key_out, '\0');
-		if (plan->params[i].len > LK_KEY_MAX ||
-		    !put_value(&plan->params[i], key_out) ||
-		    key_out->broken || key_out->len - before > LK_KEY_MAX) {
+	for (i = 0; i < key->n; i++) {
+		if (!put_part(value_of(plan, key->columns[i]), key_out) ||
+		    key_out->len - before > LK_KEY_MAX) {
 			lk_buf_truncate(key_out, before);
 			return false;
 		}
-		length = (unsigned char)(key_out->len - at - 1);
-		memcpy(key_out->data + at, &length, 1);
 	}
 	return true;
 }

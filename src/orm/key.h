@@ -1,5 +1,5 @@
 /*
- * The one row that a statement locks, where its arguments name it by the primary
+ * The one row that a statement locks, where its values name it by the primary
  * key, and how: known before it is sent, so that who wants the same row can wait
  * in the daemon instead of in PostgreSQL.
  *
@@ -42,6 +42,7 @@ struct lk_row_lock {
 					   SKIP LOCKED */
 	bool		 is_plain;	/* of an ordinary table: a row that came
 					   back is locked */
+	bool		 may_make;	/* the row, where there is none: UPSERT */
 	bool		 is_simple;	/* UPDATE of columns that nothing else hangs
 					   on: no index, foreign key or trigger */
 };

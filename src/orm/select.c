@@ -340,17 +340,22 @@ is_plain_read(const struct query *query)
 	return (query->seen & (AFTER | FOR)) == 0;
 }
 
-/* Whether the condition is that all columns of some key have these values. */
+/* Whether the condition is that its columns have these values. */
 static bool
-is_a_key(const struct lk_compile *c)
+says_key(const struct lk_compile *c, const struct lk_key_columns *key)
 {
-	const struct lk_key_columns *keys = c->model->keys;
+	return !c->has_others && c->n_joins == 0 && key != NULL &&
+	    lk_is_same_columns(key->columns, key->n, c->equals, c->n_equals);
+}
+
+static bool
+says_some_key(const struct lk_compile *c)
+{
 	size_t i;
 
-	for (i = 0; i < c->model->n_keys && !c->has_others; i++) {
-		if (lk_is_same_columns(keys[i].columns, keys[i].n, c->equals,
-		    c->n_equals))
-			return c->n_joins == 0;
+	for (i = 0; i < c->model->n_keys; i++) {
+		if (says_key(c, &c->model->keys[i]))
+			return true;
 	}
 	return false;
 }
@@ -394,7 +399,9 @@ lk_compile_find(struct lk_compile *c)
 	if (rc == 0)
 		rc = take_clauses(c, &query, allowed);
 	if (rc == 0) {
-		c->is_by_key = is_plain_read(&query) && is_a_key(c);
+		c->is_by_key = is_plain_read(&query) && says_some_key(c);
+		if (says_key(c, lk_model_primary(c->model)))
+			c->row = query.row;
 		rc = put_page(c, &query, c->verb == LK_ORM_FIRST);
 	}
 	fini_query(&query);

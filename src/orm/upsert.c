@@ -118,6 +118,28 @@ is_in(const struct lk_key_columns *key, size_t column)
 	return false;
 }
 
+/*
+ * By the primary key the row is known.  Without another column the key itself is
+ * written, though it stays as it was.
+ */
+static void
+note_row(struct lk_compile *c, const struct lk_assigns *assigns,
+    const struct lk_key_columns *key)
+{
+	size_t i;
+
+	if (key != lk_model_primary(c->model))
+		return;
+	c->row = (struct lk_row_lock){ .strength = LK_STRENGTH_NO_KEY_UPDATE,
+	    .sure = LK_STRENGTH_NO_KEY_UPDATE, .may_make = true };
+	for (i = 0; i < assigns->n; i++) {
+		if (assigns->n == key->n || !is_in(key,
+		    assigns->list[i].column))
+			lk_write_note_set(&c->row, c->model,
+			    &assigns->list[i]);
+	}
+}
+
 /* What a row that is there already gets; sign: NULL, or of += and its like. */
 static void
 put_found(struct lk_compile *c, size_t i, const char *sign, bool is_first)
@@ -172,6 +194,7 @@ lk_compile_upsert(struct lk_compile *c)
 		rc = lk_expected(c, "the end");
 	if (rc == 0) {
 		lk_write_put_insert(c);
+		note_row(c, &assigns, key);
 		lk_write_put_assigned(c, &assigns);
 		put_conflict(c, &assigns, key);
 		lk_write_put_returning(c);

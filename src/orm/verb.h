@@ -67,8 +67,9 @@ struct lk_plan {
 					   FIND and its kin where the condition is a
 					   key's columns */
 	const struct lk_model *model;	/* whose rows; the snapshot's */
-	struct lk_row_lock row;		/* which of them it locks; its key is what
-					   stands first in params */
+	struct lk_row_lock row;		/* which of them it locks: the primary key's
+					   columns have the first values in params
+					   that are for them */
 	struct lk_with	 with;		/* what else is to be asked for */
 };
 

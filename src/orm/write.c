@@ -146,11 +146,11 @@ lk_compile_createmany(struct lk_compile *c)
 /* ---- rows that are there ---- */
 
 /*
- * One more column that is written.  As PostgreSQL has it, a row's key is the
- * columns of each unique index that a foreign key could refer to.
+ * As PostgreSQL has it, a row's key is the columns of each unique index that a
+ * foreign key could refer to.
  */
-static void
-note_set(struct lk_row_lock *row, const struct lk_model *model,
+void
+lk_write_note_set(struct lk_row_lock *row, const struct lk_model *model,
     const struct lk_assign *assign)
 {
 	const struct lk_column *column = &model->columns[assign->column];
@@ -186,7 +186,7 @@ take_set(struct lk_compile *c, const char *stop)
 	for (i = 0; rc == 0 && i < assigns.n; i++) {
 		column = &c->model->columns[assigns.list[i].column];
 		sign = lk_assign_sign(&assigns.list[i]);
-		note_set(&c->row, c->model, &assigns.list[i]);
+		lk_write_note_set(&c->row, c->model, &assigns.list[i]);
 		lk_buf_puts(&c->sql, i == 0 ? " SET " : ", ");
 		lk_quote(&c->sql, column->name);
 		lk_buf_puts(&c->sql, " = ");

@@ -12,9 +12,11 @@ def commits(db):
 
 
 def flood(c, n, *words, prefix="w"):
+    """Reading meanwhile: who does not is not read from for ever."""
     for i in range(n):
         c.send(f"@{prefix}{i}", *(str(w).replace("{i}", str(i))
                                   for w in words))
+        c.pump()
 
 
 def replies(c, n, prefix="w"):

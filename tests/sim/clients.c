@@ -90,6 +90,26 @@ put_await(struct words *words, const struct req *req)
 }
 
 static void
+put_update(struct words *words, const struct req *req, int row)
+{
+	put(words, "UPDATE");
+	put(words, "r");
+	put(words, "%d", row);
+	put(words, "SET");
+	put(words, "v");
+	put(words, "=");
+	put(words, "%u", req->serial);
+}
+
+static void
+put_sql(struct words *words, const struct req *req)
+{
+	put(words, "SQL");
+	put(words, "%s q%u", req->is_select ? "SELECT" : "UPDATE",
+	    req->serial);
+}
+
+static void
 put_arguments(struct words *words, const struct req *req)
 {
 	switch (req->verb) {
@@ -98,19 +118,11 @@ put_arguments(struct words *words, const struct req *req)
 			put(words, "SHARED");
 		break;
 	case SQL:
-		if (req->is_verb) {
-			words->n--;
-			put(words, "UPDATE");
-			put(words, "r");
-			put(words, "%d", req->rows[0]);
-			put(words, "SET");
-			put(words, "v");
-			put(words, "=");
-			put(words, "%u", req->serial);
-			break;
-		}
-		put(words, "%s q%u", req->is_select ? "SELECT" : "UPDATE",
-		    req->serial);
+		words->n--;
+		if (req->is_verb)
+			put_update(words, req, req->rows[0]);
+		else
+			put_sql(words, req);
 		break;
 	case SAVEPOINT:
 		put(words, "s");
@@ -170,9 +182,10 @@ send_unit(struct lk_client *client, struct req *req)
 	lk_core_request(client, words.args, words.n);
 	for (i = 0; i < req->n_rows; i++) {
 		begin_words(&words, req, i + 1);
-		put(&words, "SQL");
-		put(&words, "%s q%u", req->is_select ? "SELECT" : "UPDATE",
-		    req->serial);
+		if (req->is_verb)
+			put_update(&words, req, req->rows[i]);
+		else
+			put_sql(&words, req);
 		lk_core_request(client, words.args, words.n);
 	}
 	req->n_before = req->is_tagged ? 0 : req->n_rows + 1;
@@ -298,6 +311,7 @@ read_socket(int c, int n)
 	struct client *client = &sim.clients[c];
 	struct req *req;
 	struct words words;
+	uint32_t reqs, txs;
 
 	lk_assert_loop();
 	for (; n > 0 && client->n_socket > 0; n--) {
@@ -314,6 +328,8 @@ read_socket(int c, int n)
 		put_arguments(&words, req);
 		note_read(req);
 		lk_core_request(client->client, words.args, words.n);
+		sim.counts.laned_units += req->verb == EXEC &&
+		    is_laned(req, &reqs, &txs);
 		check_refusals();
 	}
 	if (n > 0 && client->n_socket == 0 && client->is_dying &&
@@ -423,8 +439,8 @@ take_value(struct req *req, char sign, const char *line)
 		    ':' : '+'));
 		if (req->verb == READ)
 			check_row(req, line);
-		else if (req->is_verb && atoi(line + strlen("done ")) !=
-		    (int)req->serial)
+		else if (req->verb == SQL && req->is_verb &&
+		    atoi(line + strlen("done ")) != (int)req->serial)
 			complain("q%u has the reply of another", req->serial);
 	}
 	/* Rolled back first: others may wait for it. */

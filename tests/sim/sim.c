@@ -224,6 +224,7 @@ victim_of(const struct lk_deadlock *deadlock)
 		text = lent->tag;
 	else if (deadlock->victim != NULL &&
 	    (strstr(deadlock->victim, ": UPDATE r: ") != NULL ||
+	    strstr(deadlock->victim, ": EXEC UPDATE r: ") != NULL ||
 	    strstr(deadlock->victim, ": GET r: ") != NULL))
 		return first_of_task(deadlock->victim);
 	else if (deadlock->victim != NULL)
@@ -879,8 +880,9 @@ check_counts(uint64_t n)
 	    counts->slots, counts->own_threads, counts->crossing, counts->far,
 	    counts->in_the_way, counts->replays, counts->lent,
 	    counts->dissolved);
-	printf("%lu waited in lanes, %lu rings refused as they closed\n",
-	    counts->laned, counts->refused);
+	printf("%lu waited in lanes, %lu of them units, %lu rings refused as "
+	    "they closed\n", counts->laned, counts->laned_units,
+	    counts->refused);
 	printf("%lu reads by key, %lu of them in %lu batches; %lu writes in %lu "
 	    "groups\n", counts->reads, counts->batched, counts->batches,
 	    counts->grouped, counts->groups);
@@ -901,6 +903,7 @@ check_counts(uint64_t n)
 	REQUIRE(counts->reads > n / 10 && counts->batches > n / 100);
 	REQUIRE(counts->groups > n / 1000);
 	REQUIRE(counts->in_the_way > 0 && counts->detected > 0);
+	REQUIRE(counts->laned_units > n / 200);
 	REQUIRE(counts->laned > n / 20 && counts->refused > n / 50000);
 }
 

@@ -214,7 +214,7 @@ struct counts {
 	unsigned long	 moves, checks, searches, doomed;
 	unsigned long	 requests, timeouts, lock_timeouts, cancels, deaths;
 	unsigned long	 units, retries, serializations, unit_verdicts;
-	unsigned long	 laned, refused;
+	unsigned long	 laned, laned_units, refused;
 	unsigned long	 reads, batches, batched, groups, grouped;
 };
 

@@ -183,9 +183,12 @@ unit(int t)
 	req->database = database;
 	req->n_retries = below(4);
 	req->n_rows = n;
+	req->is_verb = req->is_tagged && req->says_task &&
+	    in_100(sim.verbs_percent);
 	for (i = 0; i < n; i++) {
 		req->rows[i] = rows[i];
-		req->modes[i] = in_100(25) ? SHARE : EXCLUSIVE;
+		req->modes[i] = !req->is_verb && in_100(25) ? SHARE :
+		    EXCLUSIVE;
 	}
 	req->run_us = some_us(3000);
 	req->is_select = in_100(30);

@@ -22,6 +22,7 @@ unit_programs =					\
 	tests/unit/test_core_cursor		\
 	tests/unit/test_core_graph		\
 	tests/unit/test_core_lane		\
+	tests/unit/test_core_lane_units		\
 	tests/unit/test_core_random		\
 	tests/unit/test_core_record		\
 	tests/unit/test_core_orm		\
@@ -79,6 +80,7 @@ tests_unit_test_core_catalog_LDADD = $(core_libs) $(CMOCKA_LIBS)
 tests_unit_test_core_cursor_LDADD = $(core_libs) $(CMOCKA_LIBS)
 tests_unit_test_core_graph_LDADD = $(core_libs) $(CMOCKA_LIBS)
 tests_unit_test_core_lane_LDADD = $(core_libs) $(CMOCKA_LIBS)
+tests_unit_test_core_lane_units_LDADD = $(core_libs) $(CMOCKA_LIBS)
 tests_unit_test_core_random_LDADD = $(core_libs) $(CMOCKA_LIBS)
 tests_unit_test_core_record_LDADD = $(core_libs) $(CMOCKA_LIBS)
 tests_unit_test_core_orm_LDADD = $(core_libs) $(CMOCKA_LIBS)

@@ -103,7 +103,17 @@ a_verb_with_a_key_locks_as_strongly_as_what_it_writes(void **state)
 		    KEY_SHARE, "ip" },
 		{ "GET users 1", NO, NO, "p" },
 		{ "CREATE users name = x", NO, NO, "p" },
-		{ "FIND users WHERE id = 1 FOR UPDATE", NO, NO, "p" },
+		{ "FIND users WHERE id = 1 FOR UPDATE", UPDATE, UPDATE, "p" },
+		{ "ONE post_tags WHERE tag_id = 2 AND post_id = 1 FOR SHARE",
+		    SHARE, SHARE, "p" },
+		{ "FIND users WHERE id = 1 AND age > 2 FOR UPDATE", NO, NO,
+		    "p" },
+		{ "FIND users WHERE id > 1 FOR UPDATE", NO, NO, "p" },
+		{ "FIND users WHERE email = x FOR UPDATE", NO, NO, "p" },
+		{ "UPSERT users id = 1 age = 2", NO_KEY, NO_KEY, "p" },
+		{ "UPSERT users id = 1 email = x", UPDATE, NO_KEY, "p" },
+		{ "UPSERT users id = 1", UPDATE, NO_KEY, "p" },
+		{ "UPSERT users id = 1 email = x ON email", NO, NO, "p" },
 		{ "UPDATEALL users SET id = 1 WHERE id = 1", NO, NO, "p" },
 	};
 	size_t i;
@@ -266,6 +276,19 @@ columns_and_tables_are_kept_apart(void **state)
 }
 
 static void
+a_key_is_known_wherever_its_values_stand(void **state)
+{
+	(void)state;
+	assert_true(is_same_row("DELETE users 1", "UPSERT users age = 2 id = 1"));
+	assert_true(is_same_row("DELETE post_tags 1 2",
+	    "ONE post_tags WHERE tag_id = 2 AND post_id = 1 FOR UPDATE"));
+	assert_true(is_same_row("DELETE users 1",
+	    "UPDATE users 1 SET id = 2"));
+	assert_false(is_same_row("DELETE users 2",
+	    "UPDATE users 1 SET id = 2"));
+}
+
+static void
 what_may_be_any_row_has_no_key(void **state)
 {
 	struct lk_column *column = &orm_model(catalog, "words")->columns[0];
@@ -315,6 +338,7 @@ main(void)
 		TEST(a_generated_column_in_an_index_may_change_with_any_other),
 		TEST(one_value_is_one_key_however_it_is_written),
 		TEST(columns_and_tables_are_kept_apart),
+		TEST(a_key_is_known_wherever_its_values_stand),
 		TEST(what_may_be_any_row_has_no_key),
 		TEST(people_see_the_values),
 	};
