@@ -18,6 +18,14 @@
 
 struct lk_run;
 
+/* Items that are asked together, each by its values; those with the same values
+ * share a place in the arrays. */
+struct lk_places {
+	size_t		*of_item;	/* heap */
+	size_t		*item;		/* heap; the first with these values */
+	size_t		 n;
+};
+
 struct lk_exec {
 	struct lk_session *session;
 	struct lk_job	*job;		/* NULL once it has been posted */
@@ -36,6 +44,7 @@ struct lk_exec {
 	size_t		 n_answered_bytes;	/* of replies that are complete */
 	struct lk_item	 together;	/* the job's, whose run is the last of
 					   runs */
+	struct lk_places places;
 	/* Of a unit. */
 	size_t		 n_unread;	/* 0 once what it waits for has come */
 	size_t		 n_reply_bytes;	/* so far */

@@ -5,6 +5,7 @@
 
 #include "base/buf.h"
 #include "base/die.h"
+#include "base/hash.h"
 #include "base/heap.h"
 #include "db/array.h"
 #include "db/load.h"
@@ -48,16 +49,74 @@ note_size(struct lk_exec *exec, const struct lk_rows *rows)
 		stmt->row_bytes = lk_rows_largest(rows);
 }
 
+/* ---- whose values are the same ---- */
+
+static bool
+has_same_values(const struct lk_item *a, const struct lk_item *b)
+{
+	const struct lk_param *one, *other;
+	size_t i;
+
+	for (i = 0; i < a->n_params; i++) {
+		one = &a->params[i];
+		other = &b->params[i];
+		if (one->len != other->len ||
+		    memcmp(one->data, other->data, one->len) != 0)
+			return false;
+	}
+	return true;
+}
+
+static uint64_t
+hash_values(const struct lk_item *item)
+{
+	uint64_t hash = 0;
+	size_t i;
+
+	for (i = 0; i < item->n_params; i++)
+		hash = lk_hash_bytes(hash, item->params[i].data,
+		    item->params[i].len);
+	return hash;
+}
+
+/* In order of the first item with each, so a hot row is asked for once. */
+static LK_ON_WORKER void
+find_places(struct lk_exec *exec)
+{
+	const struct lk_item *items = exec->job->items;
+	struct lk_places *places = &exec->places;
+	size_t n = exec->job->n_items, n_seen = 2, i, at;
+	size_t *seen;		/* places, from 1, by hash; never full */
+
+	while (n_seen < 2 * n)
+		n_seen *= 2;
+	seen = lk_xcalloc(n_seen, sizeof(*seen));
+	*places = (struct lk_places){ lk_xcalloc(n, sizeof(size_t)),
+	    lk_xcalloc(n, sizeof(size_t)), 0 };
+	for (i = 0; i < n; i++) {
+		at = hash_values(&items[i]) & (n_seen - 1);
+		while (seen[at] != 0 && !has_same_values(&items[i],
+		    &items[places->item[seen[at] - 1]]))
+			at = (at + 1) & (n_seen - 1);
+		if (seen[at] == 0) {
+			places->item[places->n++] = i;
+			seen[at] = places->n;
+		}
+		places->of_item[i] = seen[at] - 1;
+	}
+	free(seen);
+}
+
 /* ---- asking ---- */
 
 static LK_ON_WORKER void
-put_array(struct lk_buf *array, const struct lk_job *job, size_t param)
+put_array(struct lk_buf *array, const struct lk_exec *exec, size_t param)
 {
 	const struct lk_param *value;
 	size_t i;
 
-	for (i = 0; i < job->n_items; i++) {
-		value = &job->items[i].params[param];
+	for (i = 0; i < exec->places.n; i++) {
+		value = &exec->job->items[exec->places.item[i]].params[param];
 		lk_array_put(array, value->data, value->len);
 	}
 	lk_buf_putc(array, '}');
@@ -77,7 +136,7 @@ send(struct lk_run *whole)
 	item->params = lk_xcalloc(n, sizeof(*item->params));
 	item->n_params = n;
 	for (i = 0; i < n; i++) {
-		put_array(&arrays[i], job, i);
+		put_array(&arrays[i], whole->exec, i);
 		item->params[i] = (struct lk_param){
 		    .data = lk_buf_cstr(&arrays[i]), .len = arrays[i].len,
 		    .type = job->together.types[i] };
@@ -124,7 +183,8 @@ ask(struct lk_exec *exec)
 	exec->together.format = like->format;
 	exec->together.shape = like->shape;
 	exec->together.with = like->with;	/* the item's */
-	whole->n_places = exec->job->n_items;
+	find_places(exec);
+	whole->n_places = exec->places.n;
 	whole->is_whole = were_small(exec);
 	/* Whoever asks for one of them means all. */
 	for (i = 0; i < exec->job->n_items; i++)
@@ -139,21 +199,49 @@ ask(struct lk_exec *exec)
 
 /* ---- answering ---- */
 
+static void
+copy_error(struct lk_item *item, const struct lk_error *why)
+{
+	lk_error_set(&item->error, why->kind, "%s", why->message);
+	lk_error_set_sqlstate(&item->error, why->sqlstate);
+}
+
+static LK_ON_WORKER void
+finish_place(struct lk_exec *exec, size_t place)
+{
+	struct lk_item *item = &exec->job->items[exec->places.item[place]];
+
+	item->outcome = lk_rows_finish_place(whole_of(exec)->rows, place,
+	    &item->reply, &item->error) == 0 ? LK_ITEM_DONE : LK_ITEM_FAILED;
+}
+
+/* What the first with the same values has got. */
+static void
+copy_answer(struct lk_item *item, const struct lk_item *first)
+{
+	item->outcome = first->outcome;
+	lk_buf_append(&item->reply, first->reply.data, first->reply.len);
+	if (first->error.is_set)
+		copy_error(item, &first->error);
+}
+
 /* False: one of them is none that could be said here. */
 static LK_ON_WORKER bool
 encode(struct lk_exec *exec)
 {
 	struct lk_run *whole = whole_of(exec);
-	struct lk_item *item;
-	size_t i;
+	struct lk_item *items = exec->job->items;
+	size_t i, first;
 
 	if (whole->rows == NULL || lk_rows_divide(whole->rows) < 0)
 		return false;
 	note_size(exec, whole->rows);
+	for (i = 0; i < exec->places.n; i++)
+		finish_place(exec, i);
 	for (i = 0; i < exec->job->n_items; i++) {
-		item = &exec->job->items[i];
-		item->outcome = lk_rows_finish_place(whole->rows, i, &item->reply,
-		    &item->error) == 0 ? LK_ITEM_DONE : LK_ITEM_FAILED;
+		first = exec->places.item[exec->places.of_item[i]];
+		if (first != i)
+			copy_answer(&items[i], &items[first]);
 		exec->runs[i].state = LK_RUN_DONE;
 		exec->runs[i].is_settled = true;
 	}
@@ -166,14 +254,10 @@ encode(struct lk_exec *exec)
 static LK_ON_WORKER void
 fail_all(struct lk_exec *exec)
 {
-	const struct lk_error *why = &exec->together.error;
-	struct lk_item *item;
 	size_t i;
 
 	for (i = 0; i < exec->job->n_items; i++) {
-		item = &exec->job->items[i];
-		lk_error_set(&item->error, why->kind, "%s", why->message);
-		lk_error_set_sqlstate(&item->error, why->sqlstate);
+		copy_error(&exec->job->items[i], &exec->together.error);
 		exec->runs[i].state = LK_RUN_DONE;
 	}
 }
@@ -189,6 +273,9 @@ static void
 forget(struct lk_exec *exec)
 {
 	exec->together.with = (struct lk_with){ 0 };
+	free(exec->places.of_item);
+	free(exec->places.item);
+	exec->places = (struct lk_places){ 0 };
 	lk_error_fini(&exec->together.error);
 }
 

@@ -80,9 +80,9 @@ lk_item_is_typed(const struct lk_item *item)
 /*
  * One statement that asks for all of a job's items at once: they differ in the
  * values of their parameters alone.  It has a parameter for each of theirs,
- * which is the array of their values, and the last column of its rows says whose
- * a row is, from 1.  When it fails each item is asked alone, so that an error is
- * its own.
+ * which is the array of their values, those of equal items once; and the last
+ * column of its rows is a place in the arrays, from 1.  When it fails each item
+ * is asked alone, so that an error is its own.
  */
 struct lk_together {
 	char		*sql;		/* heap; or NULL */
