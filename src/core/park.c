@@ -4,9 +4,9 @@
  * holds the lock has ended: so a thousand coroutines that want one row cost no
  * slot, or one.
  *
- * The holder is one of our transactions, whose end we see; or somebody else's
- * backend or prepared transaction, whose end only a statement of ours that
- * still waits for it can tell: the sentinel, one for each such holder.
+ * The holder is one of our transactions, whose end we see; or another backend or
+ * prepared transaction, whose end only a statement of ours that still waits for
+ * it can tell: the sentinel, one for each such holder.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -54,6 +54,8 @@ hash_statement(const struct lk_request *req)
 	uint64_t h = (uint64_t)(req->database - req->core->databases);
 	size_t i;
 
+	if (req->shape != NULL)
+		return lk_hash_bytes(h, &req->shape, sizeof(req->shape));
 	for (i = 0; i < req->n_args; i++)
 		h = lk_hash_bytes(h, req->args[i].data,
 		    req->args[i].data != NULL ? req->args[i].len : 0);
@@ -75,6 +77,9 @@ is_equal(const struct lk_hash_node *node, const void *key)
 	    park_node), *b = key;
 	size_t i;
 
+	/* Such reads wait for a table, whatever their keys are. */
+	if (a->shape != NULL || b->shape != NULL)
+		return a->shape == b->shape;
 	if (a->database != b->database || a->verb != b->verb ||
 	    a->n_args != b->n_args)
 		return false;
@@ -286,6 +291,13 @@ lk_park_join(struct lk_request *req)
 	return true;
 }
 
+static bool
+is_for_table(const struct lk_wait *wait)
+{
+	return strcmp(wait->locktype, "relation") == 0;
+}
+
+/* Who holds it; of a table, also who only stands before it in the queue. */
 static const struct lk_blocker *
 first_holder(const struct lk_wait *wait)
 {
@@ -295,23 +307,25 @@ first_holder(const struct lk_wait *wait)
 		if (!wait->blockers[i].is_soft)
 			return &wait->blockers[i];
 	}
-	return NULL;
+	return is_for_table(wait) && wait->n_blockers > 0 ?
+	    &wait->blockers[0] : NULL;
 }
 
 /*
- * From a wait for a row along those that wait before it to whoever waits for
- * nothing.  Other statements of ours end by themselves, and none is found where
- * the way leads in a circle.
+ * From a wait for a row or a table along those that wait before it to whoever
+ * waits for nothing.  None is found where the way leads in a circle, nor where it
+ * ends at a statement of ours that has a row: that ends soon.
  */
 bool
 lk_park_find_holder(const struct lk_server *server, const struct lk_wait *wait,
     struct lk_park_holder *holder)
 {
+	bool is_long = is_for_table(wait);
 	const struct lk_blocker *blocker;
 	const struct lk_worker *worker;
 	size_t n;
 
-	if (strcmp(wait->locktype, "transactionid") != 0 &&
+	if (!is_long && strcmp(wait->locktype, "transactionid") != 0 &&
 	    strcmp(wait->locktype, "tuple") != 0)
 		return false;
 	for (n = 0; wait != NULL && n <= server->last->n_waits; n++) {
@@ -330,7 +344,7 @@ lk_park_find_holder(const struct lk_server *server, const struct lk_wait *wait,
 		}
 		wait = lk_look_find(server->last, blocker->pid);
 		if (wait == NULL)
-			return worker == NULL;
+			return worker == NULL || is_long;
 	}
 	return false;
 }

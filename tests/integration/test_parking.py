@@ -506,3 +506,108 @@ def finish_pair(db, c, tx):
     all_done(c, 10, "x")
     assert db.v(1) == 12
     assert_nothing_left(db, c)
+
+
+# -- behind whoever has a whole table
+
+def lock_table(db):
+    foreign = db.connect("migration")
+    foreign.query("BEGIN; LOCK TABLE r IN ACCESS EXCLUSIVE MODE")
+    return foreign
+
+
+def read(c, n, prefix="g"):
+    for i in range(n):
+        c.send(f"@{prefix}{i}", f"%{prefix}{i}", "GET", "r", 1 + i % 50)
+
+
+def all_read(c, n, prefix="g"):
+    for i in range(n):
+        assert good(c.tag(f"{prefix}{i}"))["id"] == 1 + i % 50
+
+
+def others_are_served(c, what):
+    with within(1000, what):
+        for i in range(50):
+            c.send(f"@o{i}", "SQL", "SELECT 1")
+        for i in range(50):
+            good(c.tag(f"o{i}"))
+
+
+def test_a_locked_table_costs_one_slot(db, lockkeeperd):
+    c = start(lockkeeperd).connect("3")
+    c.call("GET", "r", 1)
+    foreign = lock_table(db)
+    read(c, 100)
+    for i in range(20):
+        c.send(f"@u{i}", f"%u{i}", "UPDATE", "r", 60 + i, "SET", "v", "=", 5)
+    others_are_served(c, "beside those who want a locked table")
+    until_parked(c, 118)
+    # Who wants it now waits at once, without having been sent.
+    sent = c.call("SHOW", "stats")["statements"]
+    read(c, 100, "late")
+    until_parked(c, 218)
+    others_are_served(c, "beside more of them")
+    # One waits on the server, and another looks whether it must.
+    stays(lambda: db.n_waiting() <= 2, "one slot is spent", 1.2)
+    assert c.call("SHOW", "stats")["statements"] - sent < 50 + 10
+    wait = next(w for w in parked(c) if w["tag"].startswith("late"))
+    assert wait["object"] == "table r" and "migration" in wait["blockers"]
+    assert "table r" in bad("LOCKTIMEOUT",
+                            c.try_call("?100", "GET", "r", 3))
+    foreign.query("COMMIT")
+    all_read(c, 100)
+    all_read(c, 100, "late")
+    for i in range(20):
+        assert good(c.tag(f"u{i}"))["v"] == 5
+    assert n_verdicts(c) == 0
+    assert_nothing_left(db, c)
+
+
+def test_control_of_it_without_replay_the_traffic_stops(db, lockkeeperd):
+    c = start(lockkeeperd, replay="off").connect("3")
+    c.call("GET", "r", 1)
+    foreign = lock_table(db)
+    read(c, 100)
+    db.wait_for_waiters(3)
+    c.send("@o", "SQL", "SELECT 1")
+    stays(lambda: not c.has_reply("o"), "it is stuck", 0.6)
+    foreign.query("COMMIT")
+    all_read(c, 100)
+    good(c.tag("o"))
+
+
+def test_a_queue_behind_a_migration_costs_no_more(db, lockkeeperd):
+    """It waits itself, for a transaction that has read the table."""
+    c = start(lockkeeperd).connect("3")
+    tx = f"#{c.call('%h', 'BEGIN')}"
+    c.call("%h", tx, "GET", "r", 1)
+    foreign = db.connect("migration")
+    foreign.start("ALTER TABLE r ADD COLUMN w int")
+    db.wait_for_waiters(1)
+    read(c, 100)
+    time.sleep(0.5)	# their batch is broken up
+    others_are_served(c, "beside a queue behind a migration")
+    assert not any(c.has_reply(f"g{i}") for i in range(100))
+    c.call("%h", tx, "COMMIT")
+    foreign.finish()
+    all_read(c, 100)
+    assert n_verdicts(c) == 0
+    assert_nothing_left(db, c)
+
+
+def test_a_long_migration_of_our_own_costs_one_slot_more(db, lockkeeperd):
+    c = start(lockkeeperd).connect("3")
+    c.call("GET", "r", 1)
+    c.send("@m", "%m", "SQL", "DO $$ BEGIN LOCK TABLE r; "
+           "PERFORM pg_sleep(3); END $$")
+    eventually(lambda: db.value("SELECT count(*) FROM pg_locks WHERE "
+                                "mode = 'AccessExclusiveLock' AND relation = "
+                                "'r'::regclass") == "1", "it has the table")
+    read(c, 100)
+    time.sleep(0.5)
+    others_are_served(c, "beside those who wait for a statement of ours")
+    assert not c.has_reply("m")
+    all_read(c, 100)
+    good(c.tag("m"))
+    assert_nothing_left(db, c)
