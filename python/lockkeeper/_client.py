@@ -5,10 +5,9 @@ import asyncio
 import os
 import sys
 from types import TracebackType
-from typing import Any, Awaitable, Callable, Generator, TypeVar
+from typing import Any, Awaitable, Callable, Coroutine, Generator, TypeVar
 
-from . import _transaction
-from ._core import Core
+from ._core import Core, current
 from ._cursor import Cursor
 from ._executor import PLAIN, Envelope, Executor
 from ._rows import Row
@@ -37,8 +36,9 @@ class Autocommit(Executor):
     def core(self) -> Core:
         return self._core
 
-    async def ask(self, request: Request[T], envelope: Envelope = PLAIN) -> T:
-        return await self._core.autocommit(request, envelope)
+    def ask(self, request: Request[T], envelope: Envelope = PLAIN
+            ) -> Coroutine[Any, Any, T]:
+        return self._core.ask(request, envelope, False)
 
     def transaction(self, *, isolation: str | None = None,
                     read_only: bool = False, deferrable: bool = False,
@@ -51,14 +51,14 @@ class Autocommit(Executor):
         return Cursor(self._core, request, None, envelope)
 
     def __enter__(self) -> Autocommit:
-        self._before.append(_transaction.current.get())
-        _transaction.current.set(None)
+        self._before.append(current.get())
+        current.set(None)
         return self
 
     def __exit__(self, kind: type[BaseException] | None,
                  error: BaseException | None,
                  traceback: TracebackType | None) -> None:
-        _transaction.current.set(self._before.pop())
+        current.set(self._before.pop())
 
 
 class Lockkeeper(Executor):
@@ -79,23 +79,19 @@ class Lockkeeper(Executor):
         name: str = self._core.connection.greeting["database"].decode()
         return name
 
-    async def ask(self, request: Request[T], envelope: Envelope = PLAIN) -> T:
-        if _transaction.current.get() is not None \
-                and request.is_for_transactions:
-            tx = _transaction.in_force(self._core)
-            if tx is not None:
-                return await tx.ask(request, envelope)
-        return await self._core.autocommit(request, envelope)
+    def ask(self, request: Request[T], envelope: Envelope = PLAIN
+            ) -> Coroutine[Any, Any, T]:
+        return self._core.ask(request, envelope, True)
 
     def transaction(self, *, isolation: str | None = None,
                     read_only: bool = False, deferrable: bool = False,
                     force_rollback: bool = False) -> Transaction:
-        return Transaction(self._core, _transaction.in_force(self._core),
+        return Transaction(self._core, self._core.transaction_now(),
                            isolation, read_only, deferrable, force_rollback)
 
     def cursor(self, request: Request[list[Row]],
                envelope: Envelope = PLAIN) -> Cursor:
-        return Cursor(self._core, request, _transaction.in_force(self._core),
+        return Cursor(self._core, request, self._core.transaction_now(),
                       envelope)
 
     def autocommit(self) -> Autocommit:
@@ -103,7 +99,7 @@ class Lockkeeper(Executor):
 
     def unit(self, *, retry: int | None = None, isolation: str | None = None,
              database: str | None = None) -> Unit:
-        if _transaction.in_force(self._core) is not None:
+        if self._core.transaction_now() is not None:
             raise UsageError("a unit is a transaction of its own and cannot be "
                              "inside another one: there it is a savepoint, "
                              "lk.transaction()")

@@ -230,30 +230,28 @@ class Connection:
                orphan: Callable[[Any], None] | None = None
                ) -> tuple[bytes, asyncio.Future[Any]]:
         """A request of n encoded words.  Its tag, and what gets its reply."""
-        self._serial = serial = self._serial + 1
-        tag = b"%d" % serial
         future = self.loop.create_future()
-        self._pending[tag] = future, may_commit, orphan
-        if not self._out:
-            self.loop.call_soon(self._flush)
-        self._out.append(b"*%d\r\n$%d\r\n@%b\r\n%b"
-                         % (n + 1, len(tag) + 1, tag, data))
-        return tag, future
+        return self._send(n, data, (future, may_commit, orphan)), future
 
     def post(self, *words: bytes) -> None:
         """A request whose reply does not matter to anybody."""
         self.post_encoded(len(words), _resp.bulks(words))
 
     def post_encoded(self, n: int, data: bytes) -> None:
-        if self._transport is None:
-            return
-        self._serial = serial = self._serial + 1
-        tag = b"%d" % serial
-        self._pending[tag] = _IGNORED
-        if not self._out:
+        if self._transport is not None:
+            self._send(n, data, _IGNORED)
+
+    def _send(self, n: int, data: bytes, pending: Pending) -> bytes:
+        """Its tag."""
+        self._serial += 1
+        tag = b"%d" % self._serial
+        self._pending[tag] = pending
+        out = self._out
+        if not out:
             self.loop.call_soon(self._flush)
-        self._out.append(b"*%d\r\n$%d\r\n@%b\r\n%b"
-                         % (n + 1, len(tag) + 1, tag, data))
+        out.append(b"*%d\r\n$%d\r\n@%b\r\n" % (n + 1, len(tag) + 1, tag))
+        out.append(data)
+        return tag
 
     def abandon(self, tag: bytes, future: asyncio.Future[Any]) -> None:
         """The task that waited does so no longer."""
@@ -267,7 +265,7 @@ class Connection:
             return
         self._out = []
         self._n_sent = self._serial
-        transport.write(out[0] if len(out) == 1 else b"".join(out))
+        transport.write(b"".join(out))
 
     # -- receiving
 

@@ -4,6 +4,7 @@ databases' types and relations.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 import weakref
 from typing import TYPE_CHECKING, Any, Awaitable, Callable, Sequence, TypeVar
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Awaitable, Callable, Sequence, TypeVar
 from . import _awaits, _decode, _resp, _words
 from ._connection import Connection
 from ._executor import PLAIN, Envelope
-from ._tasks import task_now, thread_word, word_of
+from ._tasks import task_now, thread_word, word_now
 from ._words import Request
 
 if TYPE_CHECKING:
@@ -21,6 +22,10 @@ T = TypeVar("T")
 Raw = Callable[[Request[Any]], Awaitable[Any]]
 
 log = logging.getLogger("lockkeeper")
+
+# The innermost transaction whose block the task is in, or None outside of all.
+current: contextvars.ContextVar[Transaction | None] = \
+    contextvars.ContextVar("lockkeeper transaction", default=None)
 
 
 class Core:
@@ -127,14 +132,31 @@ class Core:
 
     def place(self) -> tuple[int, bytes]:
         """The number of words before a request of the caller's, and they."""
-        return 1, word_of(task_now())
+        return 1, word_now()
 
-    async def autocommit(self, request: Request[T], envelope: Envelope) -> T:
+    def transaction_now(self) -> Transaction | None:
+        """The one that a call of the running task is part of."""
+        tx = current.get()
+        while tx is not None and tx.core is not self:
+            tx = tx.outer
+        if tx is not None:
+            tx.check_caller()
+        return tx
+
+    async def ask(self, request: Request[T], envelope: Envelope,
+                  joins: bool) -> T:
+        """What the caller gets.  joins: in the transaction that its task is
+        in, where there is one; else outside of all."""
+        if joins and current.get() is not None \
+                and request.verb.is_for_transactions:
+            tx = self.transaction_now()
+            if tx is not None:
+                return await tx.ask(request, envelope)
         connection = self.bulk() if envelope.is_bulk else self.connection
         n, head = self.place()
         value = await self.exchange(
             connection, envelope.n + n, envelope.data + head, request,
-            request.may_commit)
+            request.verb.may_commit)
         if type(value) is _resp.ErrorReply:
             raise value.exception()
         database = envelope.database or self.database
@@ -203,6 +225,6 @@ class Core:
         known = self._models.get((database, model))
         if known is None:
             envelope = PLAIN.more(None, None, database, False, False)
-            known = self._models[database, model] = await self.autocommit(
-                Request([b"DESCRIBE", model.encode()], _words.a_map), envelope)
+            known = self._models[database, model] = await self.ask(
+                Request(["DESCRIBE", model], _words.a_map), envelope, False)
         return known

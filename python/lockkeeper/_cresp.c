@@ -30,15 +30,44 @@ struct decoder {
 	PyObject_HEAD
 	struct lk_buf	 bytes;		/* of a reply that is not whole */
 	struct lk_frame	 frame;		/* in these */
-	PyObject	*shapes;	/* dict: by columns and types, as a key */
-	struct lk_buf	 key;		/* of the table at hand */
-	struct lk_buf	 last_key;	/* of the one before it */
+	PyObject	*shapes;	/* dict: by a table's head */
+	struct lk_buf	 head;		/* of the table at hand */
+	struct lk_buf	 last_head;	/* of the one before it */
 	PyObject	*last_shape;
 	unsigned long long n_bytes;
 };
 
 static PyObject *to_python(struct decoder *decoder,
 		    const struct lk_value *value);
+
+/* ---- words ---- */
+
+/* The longest number, with its sign. */
+#define MAX_DIGITS	20
+
+/* At the end of a place; returns where it begins. */
+static char *
+put_digits(char *end, unsigned long long number)
+{
+	do {
+		*--end = (char)('0' + number % 10);
+		number /= 10;
+	} while (number > 0);
+	return end;
+}
+
+static void
+put_bulk(struct lk_buf *out, const char *bytes, size_t n)
+{
+	char head[MAX_DIGITS + 3], *end = head + sizeof(head) - 2;
+	char *begin = put_digits(end, n);
+
+	*--begin = '$';
+	memcpy(end, "\r\n", 2);
+	lk_buf_append(out, begin, (size_t)(end + 2 - begin));
+	lk_buf_append(out, bytes, n);
+	lk_buf_append(out, "\r\n", 2);
+}
 
 /* ---- values ---- */
 
@@ -109,15 +138,17 @@ to_dict(struct decoder *decoder, const struct lk_value *value)
 static PyObject *
 make_pair(PyObject *cls, PyObject *first, PyObject *second)
 {
-	PyObject *args = NULL, *pair = NULL;
+	PyTypeObject *type = (PyTypeObject *)cls;
+	PyObject *pair = first != NULL && second != NULL ?
+	    type->tp_alloc(type, 2) : NULL;
 
-	if (first != NULL && second != NULL)
-		args = Py_BuildValue("((OO))", first, second);
-	if (args != NULL)
-		pair = PyTuple_Type.tp_new((PyTypeObject *)cls, args, NULL);
-	Py_XDECREF(args);
-	Py_XDECREF(first);
-	Py_XDECREF(second);
+	if (pair == NULL) {
+		Py_XDECREF(first);
+		Py_XDECREF(second);
+		return NULL;
+	}
+	PyTuple_SET_ITEM(pair, 0, first);
+	PyTuple_SET_ITEM(pair, 1, second);
 	return pair;
 }
 
@@ -174,16 +205,25 @@ is_table(const struct lk_value *value)
 }
 
 static void
-put_words(struct lk_buf *key, const struct lk_value *words)
+put_words(struct lk_buf *head, const struct lk_value *words)
 {
 	size_t i;
 
-	for (i = 0; i < words->n_items; i++) {
-		lk_buf_append(key, &words->items[i].n_text,
-		    sizeof(words->items[i].n_text));
-		lk_buf_append(key, words->items[i].text,
-		    words->items[i].n_text);
-	}
+	lk_buf_printf(head, "*%zu\r\n", words->n_items);
+	for (i = 0; i < words->n_items; i++)
+		put_bulk(head, words->items[i].text, words->items[i].n_text);
+}
+
+/* As the daemon writes what comes before the rows. */
+static void
+put_head(struct lk_buf *head, const struct lk_value *columns,
+    const struct lk_value *types)
+{
+	lk_buf_puts(head, "%3\r\n$7\r\ncolumns\r\n");
+	put_words(head, columns);
+	lk_buf_puts(head, "$5\r\ntypes\r\n");
+	put_words(head, types);
+	lk_buf_puts(head, "$4\r\nrows\r\n");
 }
 
 /* A list of str. */
@@ -228,8 +268,8 @@ static PyObject *
 look_up_shape(struct decoder *decoder, const struct lk_value *columns,
     const struct lk_value *types)
 {
-	PyObject *key = PyBytes_FromStringAndSize(decoder->key.data,
-	    (Py_ssize_t)decoder->key.len), *shape;
+	PyObject *key = PyBytes_FromStringAndSize(decoder->head.data,
+	    (Py_ssize_t)decoder->head.len), *shape;
 
 	if (key == NULL)
 		return NULL;
@@ -247,16 +287,15 @@ static PyObject *
 shape_of(struct decoder *decoder, const struct lk_value *columns,
     const struct lk_value *types)
 {
-	struct lk_buf *key = &decoder->key, *last = &decoder->last_key;
+	struct lk_buf *head = &decoder->head, *last = &decoder->last_head;
 	PyObject *shape;
 
-	lk_buf_truncate(key, 0);
-	put_words(key, columns);
-	put_words(key, types);
-	if (key->broken)
+	lk_buf_truncate(head, 0);
+	put_head(head, columns, types);
+	if (head->broken)
 		return PyErr_NoMemory();
-	if (decoder->last_shape != NULL && key->len == last->len &&
-	    memcmp(key->data, last->data, key->len) == 0) {
+	if (decoder->last_shape != NULL && head->len == last->len &&
+	    memcmp(head->data, last->data, head->len) == 0) {
 		Py_INCREF(decoder->last_shape);
 		return decoder->last_shape;
 	}
@@ -264,7 +303,7 @@ shape_of(struct decoder *decoder, const struct lk_value *columns,
 	if (shape == NULL)
 		return NULL;
 	lk_buf_truncate(last, 0);
-	lk_buf_append(last, key->data, key->len);
+	lk_buf_append(last, head->data, head->len);
 	Py_INCREF(shape);
 	Py_XSETREF(decoder->last_shape, last->broken ? NULL : shape);
 	return shape;
@@ -341,25 +380,89 @@ to_reply(struct decoder *decoder, const struct lk_value *value)
 
 /* ---- Decoder ---- */
 
+static const char tag_begin[] = ">3\r\n+reply\r\n$";
+
+/*
+ * Where the rows begin, behind a tag and the same head as last time, which need
+ * not be decoded again; 0: it is any reply.
+ */
+static size_t
+rows_begin(const struct decoder *decoder, const char *bytes, size_t n,
+    const char **tag_out, size_t *n_tag_out)
+{
+	const struct lk_buf *head = &decoder->last_head;
+	size_t at = strlen(tag_begin), n_tag = 0;
+
+	if (decoder->last_shape == NULL || n < at ||
+	    memcmp(bytes, tag_begin, at) != 0)
+		return 0;
+	for (; at < n && bytes[at] >= '0' && bytes[at] <= '9'; at++) {
+		n_tag = 10 * n_tag + (size_t)(bytes[at] - '0');
+		if (n_tag > n)
+			return 0;
+	}
+	*tag_out = bytes + at + 2;
+	*n_tag_out = n_tag;
+	at += 2 + n_tag + 2;
+	if (at > n || n - at <= head->len ||
+	    memcmp(bytes + at, head->data, head->len) != 0)
+		return 0;
+	at += head->len;
+	return bytes[at] == '*' ? at : 0;	/* a list */
+}
+
+/* lk_value_decode() for what is whole; -1: an exception is set. */
+static int
+decode(const char *bytes, size_t n, struct lk_value *value_out,
+    size_t *used_out)
+{
+	struct lk_error error;
+	int rc;
+
+	lk_error_init(&error);
+	rc = lk_value_decode(bytes, n, value_out, used_out, &error);
+	if (rc >= 0)
+		return 0;
+	PyErr_SetString(rc == -LK_E_NOMEM ? PyExc_MemoryError :
+	    made.protocol_error, error.is_set ? error.message :
+	    "a reply that is not whole");
+	lk_error_fini(&error);
+	return -1;
+}
+
+/* Of the same columns as the table before it. */
+static PyObject *
+to_same_table(struct decoder *decoder, const char *tag, size_t n_tag,
+    const struct lk_value *rows)
+{
+	PyObject *name, *table, *reply;
+
+	Py_INCREF(decoder->last_shape);
+	table = make_pair(made.table, decoder->last_shape,
+	    to_list(decoder, rows->items, rows->n_items));
+	name = PyBytes_FromStringAndSize(tag, (Py_ssize_t)n_tag);
+	reply = table == NULL || name == NULL ? NULL :
+	    PyTuple_Pack(2, name, table);
+	Py_XDECREF(name);
+	Py_XDECREF(table);
+	return reply;
+}
+
 static int
 take_reply(struct decoder *decoder, const char *bytes, size_t n,
     size_t *used_out, PyObject *list)
 {
 	struct lk_value value;
-	struct lk_error error;
+	const char *tag;
+	size_t n_tag, begin = rows_begin(decoder, bytes, n, &tag, &n_tag);
 	PyObject *reply;
 	int rc;
 
-	lk_error_init(&error);
-	rc = lk_value_decode(bytes, n, &value, used_out, &error);
-	if (rc < 0) {
-		PyErr_SetString(rc == -LK_E_NOMEM ? PyExc_MemoryError :
-		    made.protocol_error, error.is_set ? error.message :
-		    "a reply that is not whole");
-		lk_error_fini(&error);
+	if (decode(bytes + begin, n - begin, &value, used_out) < 0)
 		return -1;
-	}
-	reply = to_reply(decoder, &value);
+	*used_out += begin;
+	reply = begin > 0 ? to_same_table(decoder, tag, n_tag, &value) :
+	    to_reply(decoder, &value);
 	lk_value_fini(&value);
 	if (reply == NULL)
 		return -1;
@@ -442,8 +545,8 @@ decoder_dealloc(PyObject *self)
 	PyTypeObject *type = Py_TYPE(self);
 
 	lk_buf_fini(&decoder->bytes);
-	lk_buf_fini(&decoder->key);
-	lk_buf_fini(&decoder->last_key);
+	lk_buf_fini(&decoder->head);
+	lk_buf_fini(&decoder->last_head);
 	Py_CLEAR(decoder->shapes);
 	Py_CLEAR(decoder->last_shape);
 	type->tp_free(self);
@@ -490,11 +593,60 @@ put_word(struct lk_buf *out, PyObject *word)
 		    Py_TYPE(word)->tp_name);
 		return -1;
 	}
-	lk_buf_printf(out, "$%zd\r\n", PyBytes_GET_SIZE(word));
-	lk_buf_append(out, PyBytes_AS_STRING(word),
-	    (size_t)PyBytes_GET_SIZE(word));
-	lk_buf_puts(out, "\r\n");
+	put_bulk(out, PyBytes_AS_STRING(word), (size_t)PyBytes_GET_SIZE(word));
 	return 0;
+}
+
+static int
+put_text(struct lk_buf *out, PyObject *text)
+{
+	Py_ssize_t n;
+	const char *bytes = PyUnicode_AsUTF8AndSize(text, &n);
+
+	if (bytes == NULL)
+		return -1;
+	put_bulk(out, bytes, (size_t)n);
+	return 0;
+}
+
+/* What is none of the usual: as encode makes it. */
+static int
+put_encoded(struct lk_buf *out, PyObject *value, PyObject *encode)
+{
+	PyObject *word = PyObject_CallOneArg(encode, value);
+	int rc = word == NULL ? -1 : put_word(out, word);
+
+	Py_XDECREF(word);
+	return rc;
+}
+
+static int
+put_integer(struct lk_buf *out, PyObject *value, PyObject *encode)
+{
+	char digits[MAX_DIGITS], *end = digits + sizeof(digits), *begin;
+	int overflow;
+	long long number = PyLong_AsLongLongAndOverflow(value, &overflow);
+
+	if (overflow != 0)
+		return put_encoded(out, value, encode);
+	begin = put_digits(end, number < 0 ? 0ULL - (unsigned long long)number :
+	    (unsigned long long)number);
+	if (number < 0)
+		*--begin = '-';
+	put_bulk(out, begin, (size_t)(end - begin));
+	return 0;
+}
+
+static int
+put_value(struct lk_buf *out, PyObject *value, PyObject *encode)
+{
+	if (value == Py_None || PyBytes_CheckExact(value))
+		return put_word(out, value);
+	if (PyUnicode_CheckExact(value))
+		return put_text(out, value);
+	if (PyLong_CheckExact(value))
+		return put_integer(out, value, encode);
+	return put_encoded(out, value, encode);
 }
 
 static PyObject *
@@ -548,6 +700,29 @@ bulks(PyObject *module, PyObject *words)
 }
 
 static PyObject *
+encoded(PyObject *module, PyObject *const *args, Py_ssize_t n_args)
+{
+	struct lk_buf out = LK_BUF_INIT;
+	PyObject *list;
+	Py_ssize_t i;
+	int rc = 0;
+
+	(void)module;
+	if (n_args != 2) {
+		PyErr_SetString(PyExc_TypeError, "encoded(values, encode)");
+		return NULL;
+	}
+	list = PySequence_Fast(args[0], "values are a sequence");
+	if (list == NULL)
+		return NULL;
+	for (i = 0; rc == 0 && i < PySequence_Fast_GET_SIZE(list); i++)
+		rc = put_value(&out, PySequence_Fast_GET_ITEM(list, i),
+		    args[1]);
+	Py_DECREF(list);
+	return take_out(&out, rc);
+}
+
+static PyObject *
 request(PyObject *module, PyObject *words)
 {
 	(void)module;
@@ -578,6 +753,8 @@ static PyMethodDef functions[] = {
 	    "use(Shape, Table, Push, ErrorReply, ProtocolError), first" },
 	{ "bulk", bulk, METH_O, "A word, encoded." },
 	{ "bulks", bulks, METH_O, "Words, encoded." },
+	{ "encoded", (PyCFunction)(void (*)(void))encoded, METH_FASTCALL,
+	    "Values, encoded: bytes and None as they are, else by encode." },
 	{ "request", request, METH_O, "A request of these words." },
 	{ NULL, NULL, 0, NULL },
 };

@@ -61,7 +61,7 @@ class Cursor:
             tx.use_database(self._envelope.database)
             tx.use_connection(self._core.bulk())
             await tx._start()
-        opened: Request[Any] = self._request.behind(b"OPEN")
+        opened: Request[Any] = self._request.behind("OPEN")
         opened.take, opened.model = _words.as_it_is, None	# its number
         self._number = await tx.ask(opened, self._envelope)
         return tx
@@ -73,7 +73,7 @@ class Cursor:
         connection = tx._root._connection
         before, n = connection.n_bytes, self._n_next
         rows: list[Row] = await tx.ask(Request(
-            [b"FETCH", b"%d" % (self._number or 0), b"%d" % n], _words.rows,
+            ["FETCH", self._number or 0, n], _words.rows,
             self._request.model))
         # Others' replies count, too: then it is fewer rows than could be.
         n_bytes = max(1, connection.n_bytes - before)
@@ -93,7 +93,7 @@ class Cursor:
             await tx.rollback()		# it has changed nothing
         elif number is not None:
             self._number = None
-            await tx.ask(Request([b"CLOSE", b"%d" % number], _words.nothing))
+            await tx.ask(Request(["CLOSE", number], _words.nothing))
 
     async def aclose(self) -> None:
         self._rows = []

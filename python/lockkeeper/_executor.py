@@ -1,12 +1,15 @@
 """What can be asked for, wherever it is carried out: by the client, in a
 transaction, or outside of all.
+
+What is asked for most is no `async def`, but passes on the one coroutine that
+carries it out, since each more would cost every call.
 """
 from __future__ import annotations
 
 import abc
 import math
-from typing import TYPE_CHECKING, Any, Iterable, Mapping, NamedTuple, \
-    Sequence, TypeVar
+from typing import TYPE_CHECKING, Any, Coroutine, Iterable, Mapping, \
+    NamedTuple, Sequence, TypeVar
 
 from . import _resp, _words
 from ._rows import Row
@@ -77,7 +80,8 @@ class Executor(Caller):
         """The client's, which all of its executors share."""
 
     @abc.abstractmethod
-    async def ask(self, request: Request[T], envelope: Envelope = PLAIN) -> T:
+    def ask(self, request: Request[T], envelope: Envelope = PLAIN
+            ) -> Coroutine[Any, Any, T]:
         """One request and what its reply is."""
 
     @abc.abstractmethod
@@ -103,26 +107,28 @@ class Executor(Caller):
 
     # -- any verb, and SQL
 
-    async def call(self, verb: str, *args: Any) -> Any:
+    def call(self, verb: str, *args: Any) -> Coroutine[Any, Any, Any]:
         """Any verb of lockkeeper-protocol(7).  Rows are Row; where the verb
         gives one row or none, it is that or None.  Rows that WITH nests are
         lists of them, as is LOAD's reply, also where one is the most."""
-        return await self.ask(_words.any_verb(verb, args))
+        return self.ask(_words.any_verb(verb, args))
 
-    async def fetch(self, sql: str, *args: Any) -> list[Row]:
-        return await self.ask(_words.sql(sql, args, _words.rows))
+    def fetch(self, sql: str, *args: Any
+              ) -> Coroutine[Any, Any, list[Row]]:
+        return self.ask(_words.sql(sql, args, _words.rows))
 
-    async def fetchrow(self, sql: str, *args: Any) -> Row | None:
+    def fetchrow(self, sql: str, *args: Any
+                 ) -> Coroutine[Any, Any, Row | None]:
         """The first row."""
-        return await self.ask(_words.sql(sql, args, _words.row_or_none))
+        return self.ask(_words.sql(sql, args, _words.row_or_none))
 
-    async def fetchval(self, sql: str, *args: Any) -> Any:
+    def fetchval(self, sql: str, *args: Any) -> Coroutine[Any, Any, Any]:
         """The first column of the first row, or None."""
-        return await self.ask(_words.sql(sql, args, _words.first_value))
+        return self.ask(_words.sql(sql, args, _words.first_value))
 
-    async def execute(self, sql: str, *args: Any) -> str:
+    def execute(self, sql: str, *args: Any) -> Coroutine[Any, Any, str]:
         """The command tag, such as "UPDATE 3"."""
-        return await self.ask(_words.sql(sql, args, _words.tag))
+        return self.ask(_words.sql(sql, args, _words.tag))
 
     def iterate(self, sql: str, *args: Any) -> Cursor:
         """`async for row in lk.iterate(…)`: the rows some at a time, so that
@@ -131,12 +137,12 @@ class Executor(Caller):
 
     # -- models
 
-    async def get(self, model: str, *key: Any,
-                  fields: Sequence[Any] | None = None,
-                  with_: Sequence[Any] = (), lock: str | None = None
-                  ) -> Row | None:
+    def get(self, model: str, *key: Any,
+            fields: Sequence[Any] | None = None,
+            with_: Sequence[Any] = (), lock: str | None = None
+            ) -> Coroutine[Any, Any, Row | None]:
         """The row with this key, or None."""
-        return await self.ask(_words.get(model, key, fields, with_, lock))
+        return self.ask(_words.get(model, key, fields, with_, lock))
 
     async def find(self, model: str, where: Where = None, /, *,
                    order_by: Sequence[Any] = (), limit: int | None = None,
@@ -148,7 +154,7 @@ class Executor(Caller):
         words = _words.clauses(_words.condition_of(where, equal), order_by,
                                after, limit, offset, fields, with_, lock)
         return await self.ask(
-            _words.find(b"FIND", model, words, _words.rows,
+            _words.find("FIND", model, words, _words.rows,
                                          bool(with_)))
 
     async def one(self, model: str, where: Where = None, /, *,
@@ -158,7 +164,7 @@ class Executor(Caller):
         """The only row; UnmetError when there is none, or another."""
         words = _words.clauses(_words.condition_of(where, equal),
                                fields=fields, with_=with_, lock=lock)
-        return await self.ask(_words.find(b"ONE", model, words, _words.row,
+        return await self.ask(_words.find("ONE", model, words, _words.row,
                                          bool(with_)))
 
     async def first(self, model: str, where: Where = None, /, *,
@@ -171,19 +177,19 @@ class Executor(Caller):
         words = _words.clauses(_words.condition_of(where, equal), order_by,
                                after, None, offset, fields, with_, lock)
         return await self.ask(
-            _words.find(b"FIRST", model, words, _words.row_or_none,
+            _words.find("FIRST", model, words, _words.row_or_none,
                                          bool(with_)))
 
     async def count(self, model: str, where: Where = None, /,
                     **equal: Any) -> int:
         number: int = await self.ask(_words.count(
-            b"COUNT", model, _words.condition_of(where, equal)))
+            "COUNT", model, _words.condition_of(where, equal)))
         return number
 
     async def exists(self, model: str, where: Where = None, /,
                      **equal: Any) -> bool:
         is_there: bool = await self.ask(_words.count(
-            b"EXISTS", model, _words.condition_of(where, equal)))
+            "EXISTS", model, _words.condition_of(where, equal)))
         return is_there
 
     async def create(self, model: str, values: Mapping[str, Any] = {}, /,
@@ -242,8 +248,7 @@ class Executor(Caller):
         return await self.ask(_words.load(model, key, relation, words))
 
     async def publish(self, channel: str, payload: str) -> None:
-        await self.ask(Request([b"PUBLISH", channel.encode(),
-                                payload.encode()], _words.nothing))
+        await self.ask(Request(["PUBLISH", channel, payload], _words.nothing))
 
 
 class Optioned(Executor):
@@ -265,8 +270,9 @@ class Optioned(Executor):
                         inner.database or outer.database,
                         inner.is_bulk or outer.is_bulk)
 
-    async def ask(self, request: Request[T], envelope: Envelope = PLAIN) -> T:
-        return await self._of.ask(request, self._both(envelope))
+    def ask(self, request: Request[T], envelope: Envelope = PLAIN
+            ) -> Coroutine[Any, Any, T]:
+        return self._of.ask(request, self._both(envelope))
 
     def transaction(self, *, isolation: str | None = None,
                     read_only: bool = False, deferrable: bool = False,

@@ -1,7 +1,7 @@
 """RESP3 in Python, where there is no _cresp: see _resp."""
 from __future__ import annotations
 
-from typing import Any, Final, Sequence
+from typing import Any, Callable, Final, Sequence
 
 from . import errors
 from ._resp import ErrorReply, Push, Shape, Table
@@ -17,6 +17,13 @@ def bulks(words: Sequence[bytes | None]) -> bytes:
     return b"".join([b"$-1\r\n" if word is None
                      else b"$%d\r\n%b\r\n" % (len(word), word)
                      for word in words])
+
+
+def encoded(values: Sequence[Any], encode: Callable[[Any], bytes | None]
+            ) -> bytes:
+    """As words: bytes and None as they are, else what encode makes of them."""
+    return bulks([value if type(value) is bytes else encode(value)
+                  for value in values])
 
 
 def request(words: Sequence[bytes | None]) -> bytes:

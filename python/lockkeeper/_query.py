@@ -115,7 +115,7 @@ class Query(Generic[M]):
             self._where_words(), self._order, await self._after_values(),
             limit, self._offset, fields, self._with, self._lock)
 
-    async def _ask(self, verb: bytes, take: Any, limit: int | None = None,
+    async def _ask(self, verb: str, take: Any, limit: int | None = None,
                    fields: Sequence[Any] | None = None) -> Any:
         return await self._executor.ask(_words.find(
             verb, self._model._table, await self._clauses(limit, fields), take,
@@ -127,14 +127,14 @@ class Query(Generic[M]):
     # -- what they are
 
     async def all(self) -> list[M]:
-        rows = await self._ask(b"FIND", _words.rows, self._limit)
+        rows = await self._ask("FIND", _words.rows, self._limit)
         return [self._object(row) for row in rows]
 
     def __await__(self) -> Generator[Any, None, list[M]]:
         return self.all().__await__()
 
     async def __aiter__(self) -> AsyncIterator[M]:
-        request = _words.find(b"FIND", self._model._table,
+        request = _words.find("FIND", self._model._table,
                               await self._clauses(self._limit), _words.rows,
                               bool(self._with))
         async with self._executor.cursor(request) as cursor:
@@ -142,39 +142,39 @@ class Query(Generic[M]):
                 yield self._object(row)
 
     async def first(self) -> M | None:
-        row = await self._ask(b"FIRST", _words.row_or_none)
+        row = await self._ask("FIRST", _words.row_or_none)
         return None if row is None else self._object(row)
 
     async def one(self) -> M:
         """The only one; UnmetError when there is none, or another."""
-        return self._object(await self._ask(b"ONE", _words.row))
+        return self._object(await self._ask("ONE", _words.row))
 
     async def one_or_none(self) -> M | None:
         """The only one, or None; UnmetError when there is another."""
-        rows = await self._ask(b"FIND", _words.rows, 2)
+        rows = await self._ask("FIND", _words.rows, 2)
         if len(rows) > 1:
             raise UnmetError(f"there is more than one {self._model.__name__}")
         return self._object(rows[0]) if rows else None
 
     async def values(self, *columns: Column[Any]) -> list[Row]:
         """These columns only, as rows."""
-        rows: list[Row] = await self._ask(b"FIND", _words.rows, self._limit,
+        rows: list[Row] = await self._ask("FIND", _words.rows, self._limit,
                                           columns)
         return rows
 
     async def scalar(self, column: Column[Any]) -> Any:
         """The column in the first row, or None."""
-        row = await self._ask(b"FIRST", _words.row_or_none, None, [column])
+        row = await self._ask("FIRST", _words.row_or_none, None, [column])
         return None if row is None else column._value(row[0])
 
     async def count(self) -> int:
         number: int = await self._executor.ask(_words.count(
-            b"COUNT", self._model._table, self._where_words()))
+            "COUNT", self._model._table, self._where_words()))
         return number
 
     async def exists(self) -> bool:
         is_there: bool = await self._executor.ask(_words.count(
-            b"EXISTS", self._model._table, self._where_words()))
+            "EXISTS", self._model._table, self._where_words()))
         return is_there
 
     # -- changes

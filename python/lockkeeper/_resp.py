@@ -5,7 +5,7 @@ A simple string is str, a bulk string bytes, for only who knows a column's type
 knows whether it is text.  A reply with rows in the form `table` is a Table, at
 whatever depth; tables with the same columns share their Shape.
 
-Decoder, bulk(), bulks() and request() are those of _cresp, which is in C, where
+Decoder, bulk(), bulks(), encoded() and request() are those of _cresp, which is in C, where
 that was built, else _pyresp's.  LOCKKEEPER_IMPLEMENTATION in the environment
 says which, c or python.
 """
@@ -71,9 +71,9 @@ def _choose() -> str:
 implementation = _choose()
 
 if TYPE_CHECKING or implementation == "python":
-    from ._pyresp import Decoder, bulk, bulks, request
+    from ._pyresp import Decoder, bulk, bulks, encoded, request
 else:
-    from ._cresp import Decoder, bulk, bulks, request
+    from ._cresp import Decoder, bulk, bulks, encoded, request
 
 __all__ = ["Decoder", "ErrorReply", "Push", "Shape", "Table", "bulk", "bulks",
-           "implementation", "request"]
+           "encoded", "implementation", "request"]

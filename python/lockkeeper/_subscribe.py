@@ -106,9 +106,8 @@ class Hub:
             # Also for those that others hear: theirs may not be confirmed.
             reply = await self._core.exchange(
                 self._core.connection, 1, word_of(task_now()), Request(
-                    [b"SUBSCRIBE", *(c.encode()
-                                     for c in subscription.channels)],
-                    _words.nothing), False)
+                    ["SUBSCRIBE", *subscription.channels], _words.nothing),
+                False)
             if isinstance(reply, _resp.ErrorReply):
                 raise reply.exception()
             # An end that came before this has not ended it.

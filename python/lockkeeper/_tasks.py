@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import itertools
 import os
 import threading
@@ -14,6 +15,10 @@ Task = asyncio.Task[Any]
 
 _MAX_BYTES = 200
 _numbers = itertools.count(1)
+# The word of the task that has asked last in this context, which most often is
+# the one that asks now; one that it has created has a copy.
+_last: contextvars.ContextVar[tuple[weakref.ref[Task] | None, bytes]] = \
+    contextvars.ContextVar("lockkeeper task", default=(None, b""))
 _words: weakref.WeakKeyDictionary[Task, bytes] = weakref.WeakKeyDictionary()
 _by_name: weakref.WeakValueDictionary[str, Task] = \
     weakref.WeakValueDictionary()
@@ -39,6 +44,18 @@ def word_of(task: Task) -> bytes:
             "utf-8", "ignore") + f"/{next(_numbers)}"
         word = _words[task] = bulk(b"%" + name.encode())
         _by_name[name] = task
+    return word
+
+
+def word_now() -> bytes:
+    """The running task's."""
+    task = asyncio.current_task()
+    last, word = _last.get()
+    if last is not None and last() is task:
+        return word
+    assert task is not None
+    word = word_of(task)
+    _last.set((weakref.ref(task), word))
     return word
 
 

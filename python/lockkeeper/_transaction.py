@@ -7,7 +7,6 @@ for on their own they would be carried out outside, unseen.
 """
 from __future__ import annotations
 
-import contextvars
 import logging
 import warnings
 from types import TracebackType
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Awaitable, Sequence, TypeVar
 
 from . import _resp, _words, errors
 from ._connection import Connection
+from ._core import current
 from ._executor import PLAIN, Envelope, Executor
 from ._rows import Row
 from ._tasks import task_now, word_of
@@ -29,21 +29,6 @@ T = TypeVar("T")
 log = logging.getLogger("lockkeeper")
 
 _ISOLATIONS = {"read committed", "repeatable read", "serializable"}
-
-# The innermost whose block the task is in, or None outside of all.
-current: contextvars.ContextVar[Transaction | None] = \
-    contextvars.ContextVar("lockkeeper transaction", default=None)
-
-
-def in_force(core: Core) -> Transaction | None:
-    """The client's transaction that a call of the running task is part of."""
-    tx = current.get()
-    while tx is not None and tx.core is not core:
-        tx = tx.outer
-    if tx is not None:
-        tx.check_caller()
-    return tx
-
 
 class Transaction(Executor):
     """`async with lk.transaction() as tx`: committed at the end of the block,
@@ -190,16 +175,16 @@ class Transaction(Executor):
 
     # -- beginning and ending
 
-    def _begin_words(self) -> list[bytes | None]:
-        words: list[bytes | None] = [b"BEGIN"]
+    def _begin_words(self) -> list[str]:
+        words = ["BEGIN"]
         if self._isolation is not None:
-            words += self._isolation.replace("_", " ").upper().encode().split()
+            words += self._isolation.replace("_", " ").upper().split()
         if self._read_only:
-            words += [b"READ", b"ONLY"]
+            words += ["READ", "ONLY"]
         if self._deferrable:
-            words.append(b"DEFERRABLE")
+            words.append("DEFERRABLE")
         if self._force_rollback:
-            words.append(b"SHARED")
+            words.append("SHARED")
         return words
 
     async def _begin(self) -> None:
@@ -230,7 +215,7 @@ class Transaction(Executor):
         self._parent._check_open()
         root._n_savepoints += 1
         self._savepoint = b"lk_%d" % root._n_savepoints
-        reply = await self.raw(Request([b"SAVEPOINT", self._savepoint],
+        reply = await self.raw(Request(["SAVEPOINT", self._savepoint],
                                        _words.nothing))
         if isinstance(reply, _resp.ErrorReply):
             raise reply.exception()
@@ -259,13 +244,13 @@ class Transaction(Executor):
         self._check_open()
         self._end()
         if self._parent is not None:
-            await self._end_with(b"RELEASE", self._savepoint)
+            await self._end_with("RELEASE", self._savepoint)
             return
         if self._force_rollback:
-            await self._end_with(b"ROLLBACK")
+            await self._end_with("ROLLBACK")
             return
         try:
-            await self._end_with(b"COMMIT")
+            await self._end_with("COMMIT")
         except BaseException:
             # Cancelled, or refused: what is left of it goes.  Where it was
             # committed all the same, the daemon knows no such transaction.
@@ -278,14 +263,14 @@ class Transaction(Executor):
         self._check_open()
         self._end()
         if self._parent is None:
-            await self._end_with(b"ROLLBACK")
+            await self._end_with("ROLLBACK")
             return
-        await self._end_with(b"ROLLBACK", b"TO", self._savepoint)
-        await self._end_with(b"RELEASE", self._savepoint)
+        await self._end_with("ROLLBACK", "TO", self._savepoint)
+        await self._end_with("RELEASE", self._savepoint)
 
-    async def _end_with(self, *words: bytes) -> None:
+    async def _end_with(self, *words: str | bytes) -> None:
         reply = await self.raw(Request(words, _words.nothing), PLAIN,
-                               words[0] == b"COMMIT")
+                               words[0] == "COMMIT")
         if isinstance(reply, _resp.ErrorReply):
             raise reply.exception()
 

@@ -79,12 +79,12 @@ class Unit:
                  database: str | None) -> None:
         self._core = core
         self._database = database or core.database
-        words: list[bytes | None] = [b"MULTI"]
+        words: list[Any] = ["MULTI"]
         if isolation is not None:
-            words += isolation.replace("_", " ").upper().encode().split()
+            words += isolation.replace("_", " ").upper().split()
         if retry is not None:
-            words += [b"RETRY", b"%d" % retry]
-        words += [b"REF", _MARKER]
+            words += ["RETRY", retry]
+        words += ["REF", _MARKER]
         self._begin = Request(words, _words.nothing)
         self._queue: list[tuple[Request[Any], Result[Any]]] = []
         self._has_ended = False
@@ -101,7 +101,7 @@ class Unit:
         finally:
             _encoding = before
         if must:
-            request = request.behind(b"MUST")
+            request = request.behind("MUST")
         result: Result[Any] = Result(self, len(self._queue) + 1)
         self._queue.append((request, result))
         return result
@@ -131,13 +131,13 @@ class Unit:
     def find(self, model: str, where: Where = None, *, must: bool = False,
              **equal: Any) -> Result[list[Row]]:
         return self._keep(
-            lambda: _words.find(b"FIND", model, _words.clauses(
+            lambda: _words.find("FIND", model, _words.clauses(
                 _words.condition_of(where, equal)), _words.rows), must=must)
 
     def count(self, model: str, where: Where = None, *, must: bool = False,
               **equal: Any) -> Result[int]:
         return self._keep(
-            lambda: _words.count(b"COUNT", model, _words.condition_of(
+            lambda: _words.count("COUNT", model, _words.condition_of(
                 where, equal)), must=must)
 
     def create(self, model: str, values: Mapping[str, Any] = {}, /,
@@ -210,7 +210,7 @@ class Unit:
                 + self._begin.data
         kept, reply = await core.exchange_all(connection, task, n, [
             self._begin, *(request for request, _ in self._queue),
-            Request([b"EXEC"], _words.nothing)])
+            Request(["EXEC"], _words.nothing)])
         if type(reply) is _resp.ErrorReply:
             raise self._failure(reply, kept)
 

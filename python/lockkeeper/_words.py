@@ -6,8 +6,8 @@ what the caller gets.
 from __future__ import annotations
 
 import copy
-from typing import Any, Callable, Generic, Iterable, Mapping, Sequence, \
-    TypeVar
+from typing import Any, Callable, Generic, Iterable, Mapping, NamedTuple, \
+    Sequence, TypeVar
 
 from . import _resp
 from ._encode import encode
@@ -29,44 +29,52 @@ _IN_TX = frozenset("""SQL OPEN FETCH CLOSE PUBLISH GET FIND ONE FIRST COUNT
 _ONE_ROW = frozenset(("GET", "ONE", "FIRST", "CREATE", "UPDATE", "UPSERT"))
 
 
+class Verb(NamedTuple):
+    may_commit: bool
+    # Or else it says nothing of data, and changes none.
+    is_for_transactions: bool
+    is_one_row: bool
+
+
+def _verb(word: str) -> Verb:
+    return Verb(word not in _READS, word in _IN_TX, word in _ONE_ROW)
+
+
+_VERBS = {word: _verb(word) for word in _READS | _IN_TX}
+
+
+def verb_of(word: str) -> Verb:
+    return _VERBS.get(word) or _verb(word.upper())
+
+
 class Request(Generic[T]):
-    """model: whose rows these are, in maps: the form in which related rows
-    may be nested deeply; relation: or those that it leads to from there."""
+    """words: the verb and its arguments, any values.  model: whose rows these
+    are, in maps: the form in which related rows may be nested deeply; relation:
+    or those that it leads to from there."""
 
     __slots__ = ("verb", "n", "data", "take", "model", "relation")
 
-    def __init__(self, words: Sequence[bytes | None],
-                 take: Callable[[Any], T], model: str | None = None,
-                 relation: str | None = None) -> None:
-        verb = words[0]
-        assert verb is not None
-        self.verb = verb.decode().upper()
+    def __init__(self, words: Sequence[Any], take: Callable[[Any], T],
+                 model: str | None = None, relation: str | None = None
+                 ) -> None:
+        self.verb = verb_of(words[0])
         self.take = take
         self.model = model
         self.relation = relation
         self.n = len(words)
-        self.data = _resp.bulks(words)
+        self.data = _resp.encoded(words, encode)
         if model is not None:
             self.n += 1
             self.data = _resp.bulk(b"=maps") + self.data
 
-    def behind(self, word: bytes) -> Request[T]:
+    def behind(self, word: str) -> Request[T]:
         """The same with a word before its verb, which is one itself."""
         made = copy.copy(self)
         form = _resp.bulks([b"=maps"]) if self.model is not None else b""
-        made.verb = word.decode()
+        made.verb = verb_of(word)
         made.n = self.n + 1
-        made.data = form + _resp.bulk(word) + self.data[len(form):]
+        made.data = form + _resp.bulk(word.encode()) + self.data[len(form):]
         return made
-
-    @property
-    def may_commit(self) -> bool:
-        return self.verb not in _READS
-
-    @property
-    def is_for_transactions(self) -> bool:
-        """Or else it says nothing of data, and changes none."""
-        return self.verb in _IN_TX
 
 
 # ---- replies ----
@@ -114,18 +122,13 @@ def tag(value: Any) -> str:
 # ---- any verb ----
 
 def any_verb(verb: str, args: Sequence[Any]) -> Request[Any]:
-    words: list[bytes | None] = [verb.encode()]
-    words += map(encode, args)
-    if verb.upper() in _ONE_ROW:
-        return Request(words, row_or_none)
-    return Request(words, as_it_is)
+    return Request([verb, *args],
+                   row_or_none if verb_of(verb).is_one_row else as_it_is)
 
 
 def sql(text: str, args: Sequence[Any], take: Callable[[Any], T]
         ) -> Request[T]:
-    words: list[bytes | None] = [b"SQL", text.encode()]
-    words += map(encode, args)
-    return Request(words, take)
+    return Request(["SQL", text, *args], take)
 
 
 # ---- clauses ----
@@ -194,41 +197,41 @@ def assignments(values: Mapping[str, Any]) -> Words:
 def get(model: str, key: Any, fields: Sequence[Any] | None = None,
         with_: Sequence[Any] = (), lock: str | None = None
         ) -> Request[Row | None]:
-    words: Words = [b"GET", model.encode(), *key_words(key)]
+    words: list[Any] = ["GET", model, *key] if type(key) is tuple else \
+        ["GET", model, *key_words(key)]
     if fields is not None or with_ or lock is not None:
         words += clauses(fields=fields, with_=with_, lock=lock)
     return Request(words, row_or_none, model if with_ else None)
 
 
-def find(verb: bytes, model: str, words: Words, take: Callable[[Any], T],
+def find(verb: str, model: str, words: Words, take: Callable[[Any], T],
          is_nested: bool = False) -> Request[T]:
-    return Request([verb, model.encode(), *words], take,
+    return Request([verb, model, *words], take,
                    model if is_nested else None)
 
 
-def count(verb: bytes, model: str, where: Words) -> Request[Any]:
-    words: Words = [verb, model.encode()]
+def count(verb: str, model: str, where: Words) -> Request[Any]:
+    words: list[Any] = [verb, model]
     if where:
         words += [b"WHERE", *where]
     return Request(words, as_it_is)
 
 
 def create(model: str, values: Mapping[str, Any]) -> Request[Row]:
-    return Request([b"CREATE", model.encode(), *assignments(values)], row)
+    return Request(["CREATE", model, *assignments(values)], row)
 
 
 def create_many(model: str, columns: Sequence[str],
                 table: Iterable[Sequence[Any]]) -> Request[int]:
-    words: Words = [b"CREATEMANY", model.encode(), b"%d" % len(columns),
-                    *map(name, columns)]
+    words: list[Any] = ["CREATEMANY", model, len(columns), *map(name, columns)]
     for cells in table:
-        words += map(encode, cells)
+        words += cells
     return Request(words, as_it_is)
 
 
 def update(model: str, key: Any, values: Mapping[str, Any], if_: Words
            ) -> Request[Row | None]:
-    words: Words = [b"UPDATE", model.encode(), *key_words(key), b"SET",
+    words: list[Any] = ["UPDATE", model, *key_words(key), b"SET",
                     *assignments(values)]
     if if_:
         words += [b"IF", *if_]
@@ -237,14 +240,14 @@ def update(model: str, key: Any, values: Mapping[str, Any], if_: Words
 
 def upsert(model: str, values: Mapping[str, Any], on: Sequence[Any]
            ) -> Request[Row]:
-    words: Words = [b"UPSERT", model.encode(), *assignments(values)]
+    words: list[Any] = ["UPSERT", model, *assignments(values)]
     if on:
         words += [b"ON", _names(on)]
     return Request(words, row)
 
 
 def delete(model: str, key: Any, if_: Words) -> Request[bool]:
-    words: Words = [b"DELETE", model.encode(), *key_words(key)]
+    words: list[Any] = ["DELETE", model, *key_words(key)]
     if if_:
         words += [b"IF", *if_]
     return Request(words, bool)
@@ -257,17 +260,17 @@ def _all_of(where: Condition | Everything, equal: Mapping[str, Any]) -> Words:
 def update_all(model: str, values: Mapping[str, Any],
                where: Condition | Everything, equal: Mapping[str, Any] = {}
                ) -> Request[int]:
-    return Request([b"UPDATEALL", model.encode(), b"SET",
+    return Request(["UPDATEALL", model, b"SET",
                     *assignments(values), b"WHERE", *_all_of(where, equal)],
                    as_it_is)
 
 
 def delete_all(model: str, where: Condition | Everything,
                equal: Mapping[str, Any] = {}) -> Request[int]:
-    return Request([b"DELETEALL", model.encode(), b"WHERE",
+    return Request(["DELETEALL", model, b"WHERE",
                     *_all_of(where, equal)], as_it_is)
 
 
 def load(model: str, key: Any, relation: str, words: Words) -> Request[Any]:
-    return Request([b"LOAD", model.encode(), *key_words(key), name(relation),
+    return Request(["LOAD", model, *key_words(key), name(relation),
                     *words], as_it_is, model, relation)

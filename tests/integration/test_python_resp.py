@@ -215,3 +215,56 @@ def test_an_errors_fields_follow_its_line():
     assert error.detail == "Key: x"
     assert not hasattr(error, "later")
     assert str(error) == "twice"
+
+
+def tagged(tag, value):
+    return b">3\r\n+reply\r\n$%d\r\n%b\r\n%b" % (len(tag), tag, value)
+
+
+def test_tables_that_follow_each_other_are_each_their_own():
+    other = TABLE.replace(b"\r\nid\r\n", b"\r\nno\r\n")
+    data = b"".join((
+        TABLE, tagged(b"1", TABLE), tagged(b"22", other), tagged(b"3", other),
+        tagged(b"4", EMPTY), tagged(b"5", EMPTY), tagged(b"6", b"_\r\n"),
+        tagged(b"", TABLE), tagged(b"8", TABLE),
+        tagged(b"9", TABLE[:-4] + b"*1\r\n" + TABLE)))
+    for cut in range(0, len(data), 7):
+        done = decode(data, [cut])
+        assert [tag for tag, _ in done] == [
+            None, b"1", b"22", b"3", b"4", b"5", b"6", b"", b"8", b"9"]
+        tables = [value for _, value in done]
+        assert [t.rows for t in tables[:4]] == [ROWS] * 4
+        assert [t.shape.columns[0] for t in tables[:4]] == ["id", "id", "no",
+                                                            "no"]
+        assert tables[4].rows == tables[5].rows == [[], []]
+        assert tables[6] is None
+        assert tables[7].shape is tables[8].shape is tables[0].shape
+        inner = tables[9].rows[-1][1][1][0]
+        assert inner.rows == ROWS and inner.shape is tables[0].shape
+
+
+def test_values_are_encoded_as_words():
+    def encode(value):
+        seen.append(value)
+        return None if value is None else str(value).encode()
+
+    class Text(str):
+        pass
+
+    seen = []
+    huge = 10 ** 30
+    values = [b"a", "ü", "", 0, -1, 12345678901, -2 ** 63, 2 ** 63, huge, True,
+              None, 1.5, Text("t")]
+    expected = [b"a", "ü".encode(), b"", b"0", b"-1", b"12345678901",
+                b"%d" % -2 ** 63, b"%d" % 2 ** 63, b"%d" % huge, b"True",
+                None, b"1.5", b"t"]
+    assert resp.encoded(values, encode) == resp.bulks(expected)
+    assert huge in seen and True in seen
+    with pytest.raises(UnicodeEncodeError):
+        resp.encoded(["\ud800"], str.encode)
+    with pytest.raises(ZeroDivisionError):
+        resp.encoded([1.0], lambda value: value / 0)
+    with pytest.raises(TypeError):
+        resp.encoded([1.0], lambda value: value)
+    with pytest.raises(TypeError):
+        resp.encoded(7, str.encode)
