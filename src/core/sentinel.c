@@ -51,6 +51,7 @@ set_sentinel(struct lk_park *park, struct lk_request *req)
 static bool
 send_to_wait(struct lk_park *park, struct lk_request *req)
 {
+	req->is_alone = true;	/* in a batch its wait would be that one's */
 	lk_park_requeue(req);
 	if (req->state != LK_REQUEST_QUEUED)
 		return false;

@@ -391,7 +391,8 @@ struct lk_request {
 	struct lk_list	 shape_link;	/* shape->ready, while in ready_reads */
 	bool		 was_recompiled;	/* for the server knew better */
 	bool		 is_alone;	/* in no batch: it was in one that waited for
-					   a lock, or is lent a worker */
+					   a lock, is lent a worker, or is sent to see
+					   whether those parked still have to wait */
 	bool		 was_lost;	/* with its session, and is run again */
 	struct lk_unit	*unit;		/* EXEC's, or NULL */
 	bool		 is_must;	/* MUST stands before the verb */

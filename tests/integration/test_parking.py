@@ -564,6 +564,27 @@ def test_a_locked_table_costs_one_slot(db, lockkeeperd):
     assert_nothing_left(db, c)
 
 
+def test_a_read_that_was_never_sent_can_wait_for_the_others(db, lockkeeperd):
+    """They would go together, and be broken up again."""
+    c = start(lockkeeperd).connect("3")
+    c.call("GET", "r", 1)
+    foreign = lock_table(db)
+    read(c, 3)
+    until_parked(c, 2)
+    read(c, 50, "late")
+    until_parked(c, 52)
+    for i in range(3):
+        assert c.call("CANCEL", f"g{i}") == 1
+        bad("CANCELED", c.tag(f"g{i}"))
+    n = c.call("SHOW", "stats")["parked"]
+    stays(lambda: db.n_waiting() <= 2, "one slot is spent", 2.5)
+    assert c.call("SHOW", "stats")["parked"] - n < 10
+    assert c.call("SHOW", "stats")["batches"] <= 1
+    foreign.query("COMMIT")
+    all_read(c, 50, "late")
+    assert_nothing_left(db, c)
+
+
 def test_control_of_it_without_replay_the_traffic_stops(db, lockkeeperd):
     c = start(lockkeeperd, replay="off").connect("3")
     c.call("GET", "r", 1)
