@@ -85,7 +85,9 @@ def pytest_runtestloop(session):
 def pytest_runtest_logreport(report):
     if not report.failed or FAILED not in os.environ:
         return
-    is_grave = any(word in report.longreprtext for word in GRAVE)
+    # With what the daemon has said, which is behind it (conftest.py).
+    told = report.longreprtext + "".join(text for _, text in report.sections)
+    is_grave = any(word in told for word in GRAVE)
     with open(os.environ[FAILED], "a", encoding="utf-8") as out:
         print(json.dumps([report.nodeid, is_grave]), file=out)
 
