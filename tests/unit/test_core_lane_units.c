@@ -139,6 +139,20 @@ who_ends_before_its_turn_gives_its_rows_back(void **state)
 	expect_tagged(&eve, "e", "row");
 }
 
+/* ann's transaction ends; then bob's unit of rows 6 and 7, which it has kept
+ * waiting, is through, and last eve, who wants row 6. */
+static void
+all_end(const char *tx)
+{
+	assert_int_equal(n_running(), 0);
+	SAY(&ann, tx, "COMMIT");
+	finish(runs("COMMIT"), "COMMIT");
+	lk_buf_truncate(&ann.got, 0);
+	commit(&bob, "6");
+	done(has_key("6"), 1);
+	expect_tagged(&eve, "e", "row");
+}
+
 /* Scenario 31, with a unit whose turn it is. */
 static void
 transactions_pass_a_unit_that_has_no_slot(void **state)
@@ -151,13 +165,7 @@ transactions_pass_a_unit_that_has_no_slot(void **state)
 	UNIT(&bob, "6", "7");
 	LOCK(&ann, tx, "7");
 	UPDATE(&eve, "e", "6");
-	assert_int_equal(n_running(), 0);
-	SAY(&ann, tx, "COMMIT");
-	finish(runs("COMMIT"), "COMMIT");
-	lk_buf_truncate(&ann.got, 0);
-	commit(&bob, "6");
-	done(has_key("6"), 1);
-	expect_tagged(&eve, "e", "row");
+	all_end(tx);
 }
 
 /* So it does when a slot comes while the transaction has its row. */
@@ -179,13 +187,7 @@ a_unit_that_was_passed_waits_again(void **state)
 	lk_buf_truncate(&eve.got, 0);
 	assert_int_equal(n_running(), 0);
 	UPDATE(&eve, "e", "6");
-	assert_int_equal(n_running(), 0);
-	SAY(&ann, tx, "COMMIT");
-	finish(runs("COMMIT"), "COMMIT");
-	lk_buf_truncate(&ann.got, 0);
-	commit(&bob, "6");
-	done(has_key("6"), 1);
-	expect_tagged(&eve, "e", "row");
+	all_end(tx);
 }
 
 static void
