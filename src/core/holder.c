@@ -178,7 +178,7 @@ add_laned(struct found *found, const struct lk_server *server)
 
 	LK_LIST_EACH(&server->core->laned, it, next) {
 		req = lk_container(it, struct lk_request, park_link);
-		hold = req->hold;
+		hold = lk_lane_waits_for(req);
 		if (req->database->server != server)
 			continue;
 		if (hold->link.prev == &hold->lane->waiters)

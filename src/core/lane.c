@@ -119,17 +119,99 @@ lk_lane_is_in_the_way(const struct lk_hold *hold, const struct lk_hold *of)
 	return !has_worker(of->req) || hold->req == NULL || hold->is_granted;
 }
 
+/* From that place on, among those that have the row of it, or whose turn it is. */
+static const struct lk_hold *
+find_in_the_way(const struct lk_list *it, const struct lk_hold *of)
+{
+	const struct lk_hold *hold;
+
+	for (; it != &of->lane->holds; it = it->next) {
+		hold = lk_container(it, struct lk_hold, link);
+		if (lk_lane_is_in_the_way(hold, of))
+			return hold;
+	}
+	return NULL;
+}
+
 static bool
 is_blocked(const struct lk_hold *hold)
 {
-	struct lk_list *it;
+	return find_in_the_way(hold->lane->holds.next, hold) != NULL;
+}
 
-	for (it = hold->lane->holds.next; it != &hold->lane->holds;
-	    it = it->next) {
-		if (lk_lane_is_in_the_way(lk_lane_hold_at(it), hold))
+/* From that place on, among those that wait: a unit that came first, and waits in
+ * other lanes only. */
+static const struct lk_hold *
+find_reserved(const struct lk_list *it, const struct lk_hold *of)
+{
+	const struct lk_hold *hold;
+
+	for (; it != &of->lane->waiters; it = it->next) {
+		hold = lk_container(it, struct lk_hold, link);
+		if (hold == of || hold->req->number > of->req->number)
+			break;
+		if (lk_strengths_conflict(hold->lock.strength,
+		    of->lock.strength) && !is_blocked(hold))
+			return hold;
+	}
+	return NULL;
+}
+
+const struct lk_hold *
+lk_lane_blocker(const struct lk_hold *of, const struct lk_hold *last)
+{
+	const struct lk_lane *lane = of->lane;
+	const struct lk_hold *hold;
+
+	if (last != NULL && last->state == LK_HOLD_WAITING)
+		return find_reserved(last->link.next, of);
+	hold = find_in_the_way(last != NULL ? last->link.next :
+	    lane->holds.next, of);
+	return hold != NULL || has_worker(of->req) ? hold :
+	    find_reserved(lane->waiters.next, of);
+}
+
+static bool
+is_free(const struct lk_hold *hold)
+{
+	return lk_lane_blocker(hold, NULL) == NULL;
+}
+
+static bool
+all_are_free(const struct lk_request *req)
+{
+	const struct lk_hold *hold;
+
+	for (hold = req->hold; hold != NULL; hold = hold->next) {
+		if (!is_free(hold))
+			return false;
+	}
+	return true;
+}
+
+static bool
+waits_for_tx(const struct lk_hold *of)
+{
+	const struct lk_hold *hold;
+
+	for (hold = lk_lane_blocker(of, NULL); hold != NULL;
+	    hold = lk_lane_blocker(of, hold)) {
+		if (hold->tx != NULL)
 			return true;
 	}
 	return false;
+}
+
+const struct lk_hold *
+lk_lane_waits_for(const struct lk_request *req)
+{
+	const struct lk_hold *hold;
+
+	for (hold = req->hold; hold != NULL; hold = hold->next) {
+		if (is_blocked(hold))
+			return hold;
+	}
+	return req->hold;
 }
 
 static bool
@@ -162,14 +244,20 @@ is_passed(const struct lk_request *req)
 /* ---- a hold from state to state ---- */
 
 static void
+take_out(struct lk_hold *hold)
+{
+	if (!lk_list_is_linked(&hold->link))
+		return;
+	hold->lane->n_waiters -= hold->state == LK_HOLD_WAITING;
+	lk_list_remove(&hold->link);
+}
+
+static void
 put_into(struct lk_hold *hold, enum lk_hold_state state, struct lk_list *at)
 {
 	struct lk_lane *lane = hold->lane;
 
-	if (lk_list_is_linked(&hold->link)) {
-		lane->n_waiters -= hold->state == LK_HOLD_WAITING;
-		lk_list_remove(&hold->link);
-	}
+	take_out(hold);
 	hold->state = state;
 	hold->seq = ++lane->database->core->seq;
 	lane->n_waiters += state == LK_HOLD_WAITING;
@@ -177,12 +265,76 @@ put_into(struct lk_hold *hold, enum lk_hold_state state, struct lk_list *at)
 }
 
 static void
-take(struct lk_request *req)
+drop(struct lk_hold *hold)
+{
+	struct lk_lane *lane = hold->lane;
+
+	take_out(hold);
+	if (lk_list_is_linked(&hold->tx_link)) {
+		lk_list_remove(&hold->tx_link);
+		hold->tx->n_holds--;
+	}
+	lane->database->core->seq++;
+	free(hold);
+	note_changed(lane);
+}
+
+static void
+drop_all(struct lk_request *req)
+{
+	struct lk_hold *hold;
+
+	while ((hold = req->hold) != NULL) {
+		req->hold = hold->next;
+		drop(hold);
+	}
+}
+
+/* A transaction may have the row for long: it keeps no others from their rows
+ * until then. */
+static void
+want_only(struct lk_hold *hold)
+{
+	struct lk_request *req = hold->req;
+	struct lk_hold *it, *next;
+
+	if (req->hold == hold && hold->next == NULL)
+		return;
+	hold->wants_more = true;
+	for (it = req->hold; it != NULL; it = next) {
+		next = it->next;
+		if (it != hold)
+			drop(it);
+	}
+	req->hold = hold;
+	hold->next = NULL;
+	note_changed(hold->lane);	/* it is in nobody's way here any more */
+}
+
+static void
+occupy(struct lk_hold *hold, enum lk_hold_state state)
+{
+	struct lk_lane *lane = hold->lane;
+	struct lk_list *it, *next;
+
+	put_into(hold, state, &lane->holds);
+	if (hold->tx == NULL)
+		return;
+	LK_LIST_EACH(&lane->waiters, it, next) {
+		if (conflicts(hold, lk_lane_hold_at(it)))
+			want_only(lk_lane_hold_at(it));
+	}
+}
+
+static void
+occupy_all(struct lk_request *req, enum lk_hold_state state)
 {
 	struct lk_hold *hold;
 
 	for (hold = req->hold; hold != NULL; hold = hold->next)
-		put_into(hold, LK_HOLD_TAKEN, &hold->lane->holds);
+		occupy(hold, state);
+	if (req->turn_us == 0)
+		req->turn_us = req->core->now_us;
 }
 
 static struct lk_hold *
@@ -215,35 +367,14 @@ place_of(const struct lk_hold *hold)
 	return at;
 }
 
-/* A transaction between two statements, or a unit that waits itself. */
-static bool
-stands_still(const struct lk_hold *hold)
-{
-	return hold->tx != NULL || hold->req->state == LK_REQUEST_PARKED;
-}
-
-/* What it waits for may wait for it, or come to. */
-static bool
-may_be_in_ring(const struct lk_hold *of)
-{
-	struct lk_list *it;
-
-	for (it = of->lane->holds.next; it != &of->lane->holds;
-	    it = it->next) {
-		if (stands_still(lk_lane_hold_at(it)) &&
-		    lk_lane_is_in_the_way(lk_lane_hold_at(it), of))
-			return of->req->database->server != NULL;
-	}
-	return false;
-}
-
 static void
-begin_waiting(struct lk_hold *hold)
+begin_waiting(struct lk_request *req)
 {
-	struct lk_request *req = hold->req;
 	struct lk_core *core = req->core;
+	struct lk_hold *hold;
 
-	put_into(hold, LK_HOLD_WAITING, place_of(hold));
+	for (hold = req->hold; hold != NULL; hold = hold->next)
+		put_into(hold, LK_HOLD_WAITING, place_of(hold));
 	if (req->state == LK_REQUEST_QUEUED)
 		lk_database_dequeue(req);
 	lk_request_set_state(req, LK_REQUEST_PARKED);
@@ -253,15 +384,15 @@ begin_waiting(struct lk_hold *hold)
 	lk_list_append(&core->laned, &req->park_link);
 	core->stats.laned++;
 	lk_park_set_timer(req);
-	if (may_be_in_ring(hold))
+	/* It may be part of a ring: who has the row may wait for it. */
+	if (waits_for_tx(req->hold) && req->database->server != NULL)
 		lk_watch_laned(req->database->server);
 }
 
 /* The caller changes the request's state. */
 static void
-end_waiting(struct lk_hold *hold)
+end_waiting(struct lk_request *req)
 {
-	struct lk_request *req = hold->req;
 	uint64_t waited_us = req->core->now_us - req->parked_us;
 
 	req->spent_us += waited_us;
@@ -273,157 +404,113 @@ end_waiting(struct lk_hold *hold)
 		lk_tx_set_state(req->tx, LK_TX_IDLE);
 }
 
-static void
-drop(struct lk_hold *hold)
-{
-	struct lk_lane *lane = hold->lane;
-
-	lane->n_waiters -= hold->state == LK_HOLD_WAITING;
-	lk_list_remove(&hold->link);
-	if (lk_list_is_linked(&hold->tx_link)) {
-		lk_list_remove(&hold->tx_link);
-		hold->tx->n_holds--;
-	}
-	if (hold->req != NULL)
-		hold->req->hold = hold->next;
-	lane->database->core->seq++;
-	free(hold);
-	note_changed(lane);
-}
-
-static void
-drop_all(struct lk_request *req)
-{
-	while (req->hold != NULL)
-		drop(req->hold);
-}
-
 /* ---- which rows ---- */
 
-/* A row's name, and how it is to be locked. */
-struct wanted {
-	char		 key[LK_KEY_MAX + 1];
-	size_t		 n_key;
-	struct lk_row_lock lock;
-};
-
-static bool
-knows_row(const struct lk_plan *plan, struct wanted *wanted)
+static struct lk_hold *
+find_hold(const struct lk_request *req, const struct lk_lane *lane)
 {
-	struct lk_buf key = { wanted->key, 0, sizeof(wanted->key), false };
+	struct lk_hold *hold = req->hold;
+
+	while (hold != NULL && hold->lane != lane)
+		hold = hold->next;
+	return hold;
+}
+
+static void
+want_row(struct lk_request *req, const struct lk_plan *plan)
+{
+	char bytes[LK_KEY_MAX + 1];
+	struct lk_buf key = { bytes, 0, sizeof(bytes), false };
+	struct lk_lane *lane;
+	struct lk_hold *hold;
 
 	if (!lk_key_of(plan, &key))
-		return false;
-	wanted->n_key = key.len;
-	wanted->lock = plan->row;
-	return true;
+		return;
+	lane = get_lane(req->database, bytes, key.len);
+	hold = find_hold(req, lane);
+	if (hold != NULL) {
+		if (plan->row.strength > hold->lock.strength)
+			hold->lock = plan->row;
+		return;
+	}
+	hold = lk_xcalloc(1, sizeof(*hold));
+	lk_list_init(&hold->link);
+	lk_list_init(&hold->tx_link);
+	hold->lane = lane;
+	hold->req = req;
+	hold->tx = req->tx;
+	hold->lock = plan->row;
+	hold->next = req->hold;
+	req->hold = hold;
 }
 
-static int
-compare(const struct wanted *wanted, const char *key, size_t n)
+static void
+want_rows(struct lk_request *req)
 {
-	int order = memcmp(wanted->key, key, wanted->n_key < n ?
-	    wanted->n_key : n);
-
-	return order != 0 ? order : (wanted->n_key > n) - (wanted->n_key < n);
-}
-
-static bool
-is_behind(const struct wanted *wanted, const struct lk_hold *last)
-{
-	return last == NULL || compare(wanted, last->lane->key,
-	    last->lane->n_key) > 0;
-}
-
-/* A unit's next row, in an order that is the same for all units. */
-static bool
-next_of_unit(const struct lk_unit *unit, const struct lk_hold *last,
-    struct wanted *next)
-{
-	const struct lk_plan *plan;
-	struct wanted one;
-	bool is_found = false;
-	int order;
+	const struct lk_unit *unit = req->unit;
 	size_t i;
 
-	for (i = 0; i < unit->n_verbs && i < ROWS_MAX; i++) {
-		plan = &unit->verbs[i].plan;
-		if (plan->row.is_impatient || !knows_row(plan, &one) ||
-		    !is_behind(&one, last))
-			continue;
-		order = is_found ? compare(&one, next->key, next->n_key) : -1;
-		if (order < 0 || (order == 0 &&
-		    one.lock.strength > next->lock.strength))
-			*next = one;
-		is_found = true;
+	if (unit == NULL) {
+		want_row(req, &req->plan);
+		return;
 	}
-	return is_found;
-}
-
-/* The first, or the one behind that which it has got last. */
-static bool
-next_row(const struct lk_request *req, struct wanted *next)
-{
-	if (req->unit != NULL)
-		return next_of_unit(req->unit, req->hold, next);
-	return req->hold == NULL && knows_row(&req->plan, next);
+	for (i = 0; i < unit->n_verbs && i < ROWS_MAX; i++) {
+		if (!unit->verbs[i].plan.row.is_impatient)
+			want_row(req, &unit->verbs[i].plan);
+	}
 }
 
 /* ---- in ---- */
 
 static bool
+is_aged(const struct lk_request *req)
+{
+	return req->turn_us != 0 && req->core->now_us >= req->turn_us + AGED_US;
+}
+
+static bool
 never_waits(const struct lk_request *req)
 {
 	return req->keeps_slot || req->is_sentinel || req->lock_us == 0 ||
-	    req->plan.row.is_impatient;
+	    req->plan.row.is_impatient || is_aged(req);
 }
 
-static struct lk_hold *
-add_hold(struct lk_request *req, const struct wanted *wanted)
+/* If one of its rows is a transaction's, it waits for that one first. */
+static void
+begin_with_tx(struct lk_request *req)
 {
-	struct lk_hold *hold = lk_xcalloc(1, sizeof(*hold));
+	struct lk_hold *hold = req->hold;
 
-	lk_list_init(&hold->link);
-	lk_list_init(&hold->tx_link);
-	hold->lane = get_lane(req->database, wanted->key, wanted->n_key);
-	hold->req = req;
-	hold->tx = req->tx;
-	hold->lock = wanted->lock;
-	hold->next = req->hold;
-	req->hold = hold;
-	return hold;
+	while (hold != NULL && !waits_for_tx(hold))
+		hold = hold->next;
+	if (hold != NULL)
+		want_only(hold);
 }
 
 bool
 lk_lane_enter(struct lk_request *req)
 {
-	struct wanted wanted;
-	struct lk_hold *hold;
-
-	while (next_row(req, &wanted)) {
-		hold = add_hold(req, &wanted);
-		if (!never_waits(req) && is_blocked(hold)) {
-			begin_waiting(hold);
-			return false;
-		}
-		put_into(hold, has_worker(req) ? LK_HOLD_TAKEN :
-		    LK_HOLD_CALLED, &hold->lane->holds);
+	if (req->hold != NULL)
+		return true;	/* it has been called */
+	want_rows(req);
+	if (!never_waits(req) && !all_are_free(req)) {
+		begin_with_tx(req);
+		begin_waiting(req);
+		return false;
 	}
-	if (req->turn_us == 0)
-		req->turn_us = req->core->now_us;
+	occupy_all(req, has_worker(req) ? LK_HOLD_TAKEN : LK_HOLD_CALLED);
 	return true;
 }
 
 bool
 lk_lane_take(struct lk_request *req)
 {
-	if (!never_waits(req) && is_passed(req) &&
-	    req->core->now_us < req->turn_us + AGED_US) {
+	if (!never_waits(req) && is_passed(req)) {
 		drop_all(req);
 		if (!lk_lane_enter(req))
 			return false;
 	}
-	take(req);
+	occupy_all(req, LK_HOLD_TAKEN);
 	return true;
 }
 
@@ -445,8 +532,8 @@ lk_lane_gather(struct lk_request *first,
 		if (!may_go(hold->req))
 			break;
 		reqs[n++] = hold->req;
-		end_waiting(hold);
-		take(hold->req);
+		end_waiting(hold->req);
+		occupy_all(hold->req, LK_HOLD_TAKEN);
 	}
 	return n;
 }
@@ -458,8 +545,11 @@ call(struct lk_hold *hold)
 {
 	struct lk_request *req = hold->req;
 
-	end_waiting(hold);
-	put_into(hold, LK_HOLD_CALLED, &hold->lane->holds);
+	end_waiting(req);
+	if (hold->wants_more)
+		drop_all(req);		/* now it looks for all of them */
+	else
+		occupy_all(req, LK_HOLD_CALLED);
 	lk_database_enqueue_again(req->database, req);
 	req->database->wants_serve = true;
 	lk_request_put_back(req);	/* its client may be paused by now */
@@ -471,9 +561,9 @@ grant(struct lk_hold *hold)
 {
 	struct lk_request *req = hold->req;
 
-	end_waiting(hold);
+	end_waiting(req);
 	hold->is_granted = true;
-	take(req);
+	occupy_all(req, LK_HOLD_TAKEN);
 	lk_request_set_state(req, LK_REQUEST_WAITING);
 	lk_request_todo(req);
 }
@@ -490,22 +580,52 @@ find_free(const struct lk_list *waiters)
 		/* What keeps one of no transaction keeps all of its kind. */
 		if (hold->tx == NULL && is_known[hold->lock.strength])
 			continue;
-		if (!is_blocked(hold))
+		if (!is_free(hold))
+			is_known[hold->lock.strength] |= hold->tx == NULL;
+		else if (all_are_free(hold->req))
 			return hold;
-		is_known[hold->lock.strength] |= hold->tx == NULL;
 	}
 	return NULL;
+}
+
+/*
+ * Transactions that have workers go before the others, for ever if there are
+ * always more of them.  So who has been passed for long goes to PostgreSQL, one
+ * at a time, and has its place in the queue there.
+ */
+static void
+help_passed(struct lk_lane *lane, bool is_passed_now)
+{
+	struct lk_hold *hold;
+	struct lk_list *it;
+
+	if (lk_list_is_empty(&lane->waiters))
+		return;
+	hold = lk_lane_hold_at(lane->waiters.next);
+	if (is_passed_now && hold->req->turn_us == 0)
+		hold->req->turn_us = hold->req->core->now_us;
+	if (!is_aged(hold->req))
+		return;
+	for (it = lane->holds.next; it != &lane->holds; it = it->next) {
+		if (lk_lane_hold_at(it)->tx == NULL)
+			return;
+	}
+	call(hold);
 }
 
 static void
 go_on(struct lk_lane *lane)
 {
 	struct lk_hold *hold;
+	bool is_passed_now = false;
 
-	while ((hold = find_free(&lane->pinned)) != NULL)
+	while ((hold = find_free(&lane->pinned)) != NULL) {
 		grant(hold);
+		is_passed_now = true;
+	}
 	while ((hold = find_free(&lane->waiters)) != NULL)
 		call(hold);
+	help_passed(lane, is_passed_now);
 }
 
 static void
@@ -542,24 +662,26 @@ void
 lk_lane_reconsider(struct lk_core *core)
 {
 	struct lk_list *it, *next;
+	struct lk_hold *hold;
 
-	LK_LIST_EACH(&core->laned, it, next)
-		note_changed(lk_park_at(it)->hold->lane);
+	LK_LIST_EACH(&core->laned, it, next) {
+		for (hold = lk_park_at(it)->hold; hold != NULL;
+		    hold = hold->next)
+			note_changed(hold->lane);
+	}
 }
 
 void
 lk_lane_let_through(struct lk_request *req)
 {
-	struct lk_hold *hold = req->hold;
-
-	lk_assert(hold->state == LK_HOLD_WAITING);
-	end_waiting(hold);
+	lk_assert(lk_lane_has_waiter(req));
+	end_waiting(req);
 	if (has_worker(req)) {
-		take(req);
+		occupy_all(req, LK_HOLD_TAKEN);
 		lk_worker_submit(req->tx->worker, req);
 		return;
 	}
-	put_into(hold, LK_HOLD_CALLED, &hold->lane->holds);
+	drop_all(req);
 	req->keeps_slot = true;
 	lk_database_enqueue_again(req->database, req);
 	lk_request_put_back(req);
@@ -578,7 +700,7 @@ void
 lk_lane_leave(struct lk_request *req)
 {
 	if (lk_lane_has_waiter(req))
-		end_waiting(req->hold);
+		end_waiting(req);
 	drop_all(req);
 	req->turn_us = 0;
 }

@@ -3,6 +3,7 @@
  * SHOW lanes.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/die.h"
@@ -23,19 +24,18 @@ pid_of(const struct lk_hold *hold)
 
 /* In place: who has asked before may still point there. */
 static void
-name_holders(const struct lk_hold *hold, struct lk_wait *wait)
+name_holders(const struct lk_hold *of, struct lk_wait *wait)
 {
-	struct lk_list *it;
+	const struct lk_hold *hold;
 	int pid;
 
 	if (wait->blockers == NULL)
 		wait->blockers = lk_xcalloc(NAMED_MAX,
 		    sizeof(*wait->blockers));
 	wait->n_blockers = 0;
-	for (it = hold->lane->holds.next; it != &hold->lane->holds &&
-	    wait->n_blockers < NAMED_MAX; it = it->next) {
-		pid = lk_lane_is_in_the_way(lk_lane_hold_at(it), hold) ?
-		    pid_of(lk_lane_hold_at(it)) : 0;
+	for (hold = lk_lane_blocker(of, NULL); hold != NULL &&
+	    wait->n_blockers < NAMED_MAX; hold = lk_lane_blocker(of, hold)) {
+		pid = pid_of(hold);
 		if (pid != 0)
 			wait->blockers[wait->n_blockers++] =
 			    (struct lk_blocker){ .pid = pid };
@@ -52,27 +52,32 @@ put_model(const struct lk_lane *lane, struct lk_buf *out)
 	lk_buf_puts(out, model != NULL ? model->name : "a table");
 }
 
+/* A unit may wait for another table's row by now than when it was asked last. */
 static void
-describe(struct lk_request *req)
+describe(const struct lk_hold *hold, struct lk_wait *wait)
 {
-	struct lk_wait *wait = &req->parked;
 	struct lk_buf object = LK_BUF_INIT;
 
 	lk_buf_puts(&object, "row in ");
-	put_model(req->hold->lane, &object);
-	wait->object = lk_xstrdup(lk_buf_cstr(&object));
+	put_model(hold->lane, &object);
+	if (wait->object == NULL ||
+	    strcmp(wait->object, lk_buf_cstr(&object)) != 0) {
+		free(wait->object);
+		wait->object = lk_xstrdup(lk_buf_cstr(&object));
+	}
 	lk_buf_fini(&object);
 	snprintf(wait->locktype, sizeof(wait->locktype), "row");
 	snprintf(wait->mode, sizeof(wait->mode), "%s",
-	    lk_strength_word(req->hold->lock.strength));
+	    lk_strength_word(hold->lock.strength));
 }
 
 const struct lk_wait *
 lk_lane_wait(struct lk_request *req)
 {
-	if (req->parked.object == NULL)
-		describe(req);
-	name_holders(req->hold, &req->parked);
+	const struct lk_hold *hold = lk_lane_waits_for(req);
+
+	describe(hold, &req->parked);
+	name_holders(hold, &req->parked);
 	req->parked.waited_us = req->spent_us + req->core->now_us -
 	    req->parked_us;
 	return &req->parked;
@@ -159,19 +164,32 @@ show_lane(struct lk_row *row, const struct lk_hold *first)
 	    "one by one" : "in groups");
 }
 
+/* With a row to write to, a line of each lane that is this one's to show. */
+static size_t
+show_first(const struct lk_request *req, struct lk_row *row)
+{
+	const struct lk_hold *hold;
+	size_t n = 0;
+
+	for (hold = req->hold; hold != NULL; hold = hold->next) {
+		if (!is_first(hold))
+			continue;
+		n++;
+		if (row != NULL)
+			show_lane(row, hold);
+	}
+	return n;
+}
+
 void
 lk_show_lanes(struct lk_row *row)
 {
 	struct lk_list *it, *next;
-	struct lk_hold *hold;
 	size_t n = 0;
 
 	LK_LIST_EACH(&row->core->laned, it, next)
-		n += is_first(lk_park_at(it)->hold);
+		n += show_first(lk_park_at(it), NULL);
 	lk_enc_array(row->out, n);
-	LK_LIST_EACH(&row->core->laned, it, next) {
-		hold = lk_park_at(it)->hold;
-		if (is_first(hold))
-			show_lane(row, hold);
-	}
+	LK_LIST_EACH(&row->core->laned, it, next)
+		show_first(lk_park_at(it), row);
 }

@@ -219,12 +219,11 @@ park_waiter(struct lk_server *server, struct lk_request *req)
 static void
 drop_stalled_in_lane(const struct lk_hold *of)
 {
-	struct lk_list *it, *next;
-	struct lk_hold *hold;
+	const struct lk_hold *hold;
 
-	LK_LIST_EACH(&of->lane->holds, it, next) {
-		hold = lk_container(it, struct lk_hold, link);
-		if (hold->tx != NULL && lk_lane_is_in_the_way(hold, of))
+	for (hold = lk_lane_blocker(of, NULL); hold != NULL;
+	    hold = lk_lane_blocker(of, hold)) {
+		if (hold->tx != NULL)
 			lk_watch_drop_stalled(hold->tx);
 	}
 }

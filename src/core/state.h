@@ -558,7 +558,7 @@ enum lk_hold_state {
 
 struct lk_hold {
 	struct lk_list	 link;		/* of its lane's lists, by state */
-	struct lk_hold	*next;		/* of the same request, got before */
+	struct lk_hold	*next;		/* of the same request */
 	struct lk_list	 tx_link;	/* tx->holds, once that has the row */
 	struct lk_lane	*lane;
 	enum lk_hold_state state;
@@ -566,6 +566,8 @@ struct lk_hold {
 					   over, and tx has the row */
 	struct lk_tx	*tx;		/* NULL: autocommit */
 	struct lk_row_lock lock;
+	bool		 wants_more;	/* its unit waits for this row first, and
+					   for others once this one is free */
 	bool		 is_granted;	/* it has waited, with a worker in hand */
 	bool		 is_confirmed;	/* tx has locked the row for certain, and
 					   others see that row */

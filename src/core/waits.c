@@ -321,17 +321,17 @@ add_statement_edges(struct build *b, const struct lk_request *req)
 static void
 add_lane_edges(struct build *b, const struct lk_request *req)
 {
-	const struct lk_list *holds = &req->hold->lane->holds, *it;
-	const struct lk_hold *hold;
+	const struct lk_hold *of, *hold;
 
-	for (it = holds->next; it != holds; it = it->next) {
-		hold = lk_container(it, struct lk_hold, link);
-		if (!lk_lane_is_in_the_way(hold, req->hold))
-			continue;
-		if (is_new(b, hold->seq))
-			lk_graph_set_alive(&b->core->graph, req->node_number);
-		add_edge(b, req->node_number, hold->tx != NULL ?
-		    hold->tx->node_number : hold->req->node_number);
+	for (of = req->hold; of != NULL; of = of->next) {
+		for (hold = lk_lane_blocker(of, NULL); hold != NULL;
+		    hold = lk_lane_blocker(of, hold)) {
+			if (is_new(b, hold->seq))
+				lk_graph_set_alive(&b->core->graph,
+				    req->node_number);
+			add_edge(b, req->node_number, hold->tx != NULL ?
+			    hold->tx->node_number : hold->req->node_number);
+		}
 	}
 }
 

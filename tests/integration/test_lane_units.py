@@ -67,13 +67,10 @@ def test_who_waits_takes_no_slot_and_is_seen(db, lockkeeperd):
         send_unit(c, f"u{i}", verbs(2, 1))
     with within(200, "20 others beside 50 units that wait"):
         for i in range(20):
-            assert c.sql("SELECT 1") == [{"?column?": 1}]
-    second, first = sorted(c.show("lanes"), key=lambda lane: lane["key"])
-    # The first unit has row 1 and waits for the other; the rest wait for it.
-    assert (second["key"], first["key"]) == ("1", "2")
-    assert (second["waiting"], first["waiting"]) == (49, 1)
-    assert "task u0" in second["holder"]
-    assert f"{tx} of task h" in first["holder"]
+            assert c.call("UPDATE", "r", 1, "SET", "v", "=", 0)["v"] == 0
+    lane, = c.show("lanes")
+    assert (lane["key"], lane["waiting"]) == ("2", 50)
+    assert f"{tx} of task h" in lane["holder"]
     assert db.n_waiting() == 0
     send_unit(c, "late", verbs(2), "?50")
     assert "row in r" in bad("LOCKTIMEOUT", c.tag("late"))
@@ -90,30 +87,77 @@ def test_who_waits_takes_no_slot_and_is_seen(db, lockkeeperd):
     assert_nothing_left(db, c)
 
 
-def test_a_client_that_dies_gives_its_rows_back(db, lockkeeperd):
+SLOW = [*verbs(2), ("SQL", "SELECT pg_sleep(0.5)")]
+
+
+def test_a_client_that_dies_gives_its_places_back(db, lockkeeperd):
     daemon = lockkeeperd()
     c, dying = daemon.connect("3"), daemon.connect("3")
-    tx = hold(c, 2)
+    send_unit(c, "slow", SLOW)
+    eventually(lambda: db.backends("query ~ 'pg_sleep'"), "it has row 2")
     send_unit(dying, "u", verbs(1, 2))
+    eventually(lambda: c.show("lanes"), "the unit waits")
     c.send("@one", "%one", *verbs(1)[0])
-    eventually(lambda: len(c.show("lanes")) == 2, "both wait")
-    stays(lambda: not c.has_reply("one"), "it waits", 0.1)
+    second, first = sorted(c.show("lanes"), key=lambda lane: lane["key"])
+    assert (second["key"], second["waiting"]) == ("1", 2)
+    assert (first["key"], first["waiting"]) == ("2", 1)
+    assert "task slow" in first["holder"]
     dying.close()
     assert good(c.tag("one"))["v"] == 1
-    c.call("%h", tx, "COMMIT")
+    assert not c.has_reply("slow")
+    good(c.tag("slow"))
     assert_nothing_left(db, c)
+
+
+def test_a_unit_goes_as_soon_as_all_its_rows_are_free(db, lockkeeperd):
+    """Whichever is free last, and whoever came to want one of them since."""
+    c = lockkeeperd().connect("3")
+    send_unit(c, "slow", SLOW)
+    eventually(lambda: db.backends("query ~ 'pg_sleep'"), "it has row 2")
+    tx = hold(c, 3)
+    send_unit(c, "u", verbs(1, 2, 3))
+    c.send("@one", "%one", *verbs(1)[0])
+    assert good(c.tag("one"))["v"] == 1, "the row of a transaction comes first"
+    c.call("%h", tx, "COMMIT")
+    assert not c.has_reply("slow")
+    c.send("@two", "%two", *verbs(1)[0])
+    assert good(c.tag("two"))["v"] == 3, "after the unit"
+    assert [row["v"] for row in good(c.tag("u"))] == [2, 2, 2]
+    good(c.tag("slow"))
+    assert_nothing_left(db, c)
+
+
+def test_who_has_a_row_passes_units_that_want_it(db, lockkeeperd):
+    """The unit has not got row 1 while it waits for row 2: nobody has to look
+    for a deadlock."""
+    c = lockkeeperd(deadlock={"first_look": "10s"}).connect("3")
+    tx = hold(c, 2)
+    send_unit(c, "u", verbs(1, 2))
+    eventually(lambda: c.show("lanes"), "the unit waits")
+    c.call("%h", tx, *verbs(1)[0])
+    c.call("%h", tx, "COMMIT")
+    assert [row["v"] for row in good(c.tag("u"))] == [2, 2]
+    stats = c.call("SHOW", "stats")
+    assert stats["deadlock_victims"] == stats["unit_replays"] == 0
+    assert_nothing_left(db, c)
+
+
+def close_a_ring_of_lanes(db, c):
+    """The unit would write row 1 last, but has it first here, and waits in
+    PostgreSQL for the transaction; the transaction's task waits for row 1."""
+    tx = f"#{c.call('%h', 'BEGIN')}"
+    c.call("%h", tx, "SQL", update(2))
+    send_unit(c, "u", verbs(2, 1))
+    db.wait_for_waiters(1)
+    c.send("@x", "%h", *verbs(1)[0])
+    return tx
 
 
 def test_what_lanes_keep_waiting_and_postgresql_would_not_goes_on(
         db, lockkeeperd):
-    """The unit would write row 1 last, but has it first here; who holds row 2
-    waits for row 1."""
     c = lockkeeperd().connect("3")
-    tx = hold(c, 2)
-    send_unit(c, "u", verbs(2, 1))
-    eventually(lambda: c.show("lanes"), "the unit waits")
     with within(250, "a deadlock of lanes alone"):
-        c.send("@x", "%h", *verbs(1)[0])
+        tx = close_a_ring_of_lanes(db, c)
         assert good(c.tag("x"))["v"] == 1
     c.call("%h", tx, "COMMIT")
     assert [row["v"] for row in good(c.tag("u"))] == [2, 2]
@@ -124,10 +168,7 @@ def test_what_lanes_keep_waiting_and_postgresql_would_not_goes_on(
 
 def test_control_without_detection_it_hangs(db, lockkeeperd):
     c = lockkeeperd(deadlock={"first_look": "10s"}).connect("3")
-    tx = hold(c, 2)
-    send_unit(c, "u", verbs(2, 1))
-    eventually(lambda: c.show("lanes"), "the unit waits")
-    c.send("@x", "%h", *verbs(1)[0])
+    tx = close_a_ring_of_lanes(db, c)
     stays(lambda: not c.has_reply("x"), "it hangs", 1.0)
     assert c.call("CANCEL", "u") == 1
     bad("CANCELED", c.tag("u"))

@@ -197,3 +197,34 @@ def test_scenario_28_a_convoy_is_fair_and_disturbs_nobody(db, lockkeeperd):
     assert statistics.median(others) < max(statistics.median(took), 0.05)
     assert n_verdicts(c) == 0
     assert_nothing_left(db, c)
+
+
+def test_transactions_do_not_starve_a_statement(db, lockkeeperd):
+    """There is always one that has a session, and wants the row."""
+    c = lockkeeperd(workers={"min": 4, "max": 4}).connect("3")
+    txs = {}
+
+    def open_one(task):
+        txs[task] = begin(c, task, int(task))
+        add(c, 1, f"@{task}", f"%{task}", txs[task])
+
+    def end_one(how):
+        """Of those who have the row, once one does."""
+        c.until(lambda: c.tagged.keys() & txs.keys(), "one has the row")
+        task = (c.tagged.keys() & txs.keys()).pop()
+        good(c.tag(task))
+        c.call(f"%{task}", txs.pop(task), how)
+        return task
+
+    for task in ("2", "3", "4"):
+        open_one(task)
+    add(c, 1, "@w", "%w")
+    n_before = 0
+    with within(1000, "a statement beside transactions without end"):
+        while not c.has_reply("w") and n_before < 5000:
+            open_one(end_one("COMMIT"))
+            n_before += 1
+        assert good(c.tag("w", 0.1))["v"] <= n_before + 1
+    while txs:
+        end_one("ROLLBACK")
+    assert_nothing_left(db, c)

@@ -184,22 +184,15 @@ request_of(const struct req *req)
 	    (size_t)n);
 }
 
-bool
-is_laned(const struct req *req, uint32_t *reqs_out, uint32_t *txs_out)
+/* Those it waits for in that lane. */
+static void
+add_blockers(const struct lk_hold *of, uint32_t *reqs_out, uint32_t *txs_out)
 {
-	const struct lk_request *its = req->is_verb ? request_of(req) : NULL;
-	struct lk_list *it;
 	const struct lk_hold *hold;
 	int i;
 
-	*reqs_out = *txs_out = 0;
-	if (its == NULL || !lk_lane_has_waiter(its))
-		return false;
-	for (it = its->hold->lane->holds.next;
-	    it != &its->hold->lane->holds; it = it->next) {
-		hold = lk_lane_hold_at(it);
-		if (!lk_lane_is_in_the_way(hold, its->hold))
-			continue;
+	for (hold = lk_lane_blocker(of, NULL); hold != NULL;
+	    hold = lk_lane_blocker(of, hold)) {
 		if (hold->tx != NULL) {
 			if (tx_of(hold->tx) != NONE)
 				*txs_out |= 1u << tx_of(hold->tx);
@@ -211,6 +204,19 @@ is_laned(const struct req *req, uint32_t *reqs_out, uint32_t *txs_out)
 				*reqs_out |= 1u << i;
 		}
 	}
+}
+
+bool
+is_laned(const struct req *req, uint32_t *reqs_out, uint32_t *txs_out)
+{
+	const struct lk_request *its = req->is_verb ? request_of(req) : NULL;
+	const struct lk_hold *hold;
+
+	*reqs_out = *txs_out = 0;
+	if (its == NULL || !lk_lane_has_waiter(its))
+		return false;
+	for (hold = its->hold; hold != NULL; hold = hold->next)
+		add_blockers(hold, reqs_out, txs_out);
 	return true;
 }
 

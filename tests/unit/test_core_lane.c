@@ -487,6 +487,50 @@ transactions_pass_who_has_no_slot(void **state)
 	lk_buf_truncate(&bob.got, 0);
 }
 
+static void
+commit(struct fake_conn *conn, const char *tx)
+{
+	SAY(conn, tx, "COMMIT");
+	finish(runs("COMMIT"), "COMMIT");
+	lk_buf_truncate(&conn->got, 0);
+}
+
+/* And has its place in the queue there, which comes, however many there are. */
+static void
+who_has_been_passed_for_long_goes_to_postgresql(void **state)
+{
+	char tx[32], other[32];
+
+	(void)state;
+	begin(&ann, "%a", NULL, tx);
+	begin(&eve, "%e", NULL, other);
+	LOCK(&ann, tx, "1");
+	LOCK(&eve, other, "2");
+	LOCK(&ann, tx, "7");
+	UPDATE(&bob, "b", "7");
+	UPDATE_IN(&eve, "e", other, "7");
+	commit(&ann, tx);
+	done(has_key("7"), 1);
+	begin(&ann, "%a", NULL, tx);
+	LOCK(&ann, tx, "1");
+	UPDATE_IN(&ann, "a", tx, "7");
+	assert_int_equal(n_running(), 0);
+	pass_ms(99);
+	commit(&eve, other);
+	assert_int_equal(n_running(), 1);
+	done(has_key("7"), 1);
+	begin(&eve, "%e", NULL, other);
+	LOCK(&eve, other, "2");
+	UPDATE_IN(&eve, "e", other, "7");
+	pass_ms(1);
+	commit(&ann, tx);
+	assert_int_equal(n_running(), 2);
+	done(has_key("7"), 1);
+	done(has_key("7"), 1);
+	expect_tagged(&bob, "b", "row");
+	commit(&eve, other);
+}
+
 /* ---- rings ---- */
 
 static void
@@ -905,6 +949,7 @@ main(void)
 		TEST(a_lock_time_fails_the_transaction_on_the_server),
 		TEST(a_cancel_in_a_transaction_reaches_the_server),
 		TEST(transactions_pass_who_has_no_slot),
+		TEST(who_has_been_passed_for_long_goes_to_postgresql),
 		TEST(a_ring_is_refused_as_it_closes),
 		TEST(who_has_done_more_is_spared),
 		TEST(a_row_made_in_the_same_transaction_proves_nothing),
