@@ -467,14 +467,11 @@ void	lk_lane_reconsider(struct lk_core *core);
 /* Whether one that is WAITING, of, waits for hold, in the same lane. */
 bool	lk_lane_is_in_the_way(const struct lk_hold *hold,
 	    const struct lk_hold *of);
-/*
- * What it waits for in its lane, one after another, the first behind NULL; NULL
- * after the last.  One that is WAITING itself is a unit's, which came before it,
- * and waits in other lanes only.
- */
+/* What one that is WAITING waits for in its lane, one after another: the first
+ * behind NULL; NULL after the last. */
 const struct lk_hold *lk_lane_blocker(const struct lk_hold *of,
 	    const struct lk_hold *last);
-/* Of the holds of one that waits in lanes, that which others have, or the first. */
+/* The first of its holds that is WAITING, or NULL. */
 const struct lk_hold *lk_lane_waits_for(const struct lk_request *req);
 /* The one that has this link in one of its lane's lists. */
 struct lk_hold *lk_lane_hold_at(struct lk_list *link);

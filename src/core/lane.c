@@ -116,16 +116,20 @@ lk_lane_is_in_the_way(const struct lk_hold *hold, const struct lk_hold *of)
 {
 	if (!conflicts(hold, of))
 		return false;
-	return !has_worker(of->req) || hold->req == NULL || hold->is_granted;
+	if (!has_worker(of->req))
+		return hold->state != LK_HOLD_RESERVED ||
+		    hold->req->number < of->req->number;
+	return hold->req == NULL || hold->is_granted;
 }
 
-/* From that place on, among those that have the row of it, or whose turn it is. */
-static const struct lk_hold *
-find_in_the_way(const struct lk_list *it, const struct lk_hold *of)
+const struct lk_hold *
+lk_lane_blocker(const struct lk_hold *of, const struct lk_hold *last)
 {
+	const struct lk_list *holds = &of->lane->holds;
+	const struct lk_list *it = last != NULL ? last->link.next : holds->next;
 	const struct lk_hold *hold;
 
-	for (; it != &of->lane->holds; it = it->next) {
+	for (; it != holds; it = it->next) {
 		hold = lk_container(it, struct lk_hold, link);
 		if (lk_lane_is_in_the_way(hold, of))
 			return hold;
@@ -136,57 +140,7 @@ find_in_the_way(const struct lk_list *it, const struct lk_hold *of)
 static bool
 is_blocked(const struct lk_hold *hold)
 {
-	return find_in_the_way(hold->lane->holds.next, hold) != NULL;
-}
-
-/* From that place on, among those that wait: a unit that came first, and waits in
- * other lanes only. */
-static const struct lk_hold *
-find_reserved(const struct lk_list *it, const struct lk_hold *of)
-{
-	const struct lk_hold *hold;
-
-	for (; it != &of->lane->waiters; it = it->next) {
-		hold = lk_container(it, struct lk_hold, link);
-		if (hold == of || hold->req->number > of->req->number)
-			break;
-		if (lk_strengths_conflict(hold->lock.strength,
-		    of->lock.strength) && !is_blocked(hold))
-			return hold;
-	}
-	return NULL;
-}
-
-const struct lk_hold *
-lk_lane_blocker(const struct lk_hold *of, const struct lk_hold *last)
-{
-	const struct lk_lane *lane = of->lane;
-	const struct lk_hold *hold;
-
-	if (last != NULL && last->state == LK_HOLD_WAITING)
-		return find_reserved(last->link.next, of);
-	hold = find_in_the_way(last != NULL ? last->link.next :
-	    lane->holds.next, of);
-	return hold != NULL || has_worker(of->req) ? hold :
-	    find_reserved(lane->waiters.next, of);
-}
-
-static bool
-is_free(const struct lk_hold *hold)
-{
-	return lk_lane_blocker(hold, NULL) == NULL;
-}
-
-static bool
-all_are_free(const struct lk_request *req)
-{
-	const struct lk_hold *hold;
-
-	for (hold = req->hold; hold != NULL; hold = hold->next) {
-		if (!is_free(hold))
-			return false;
-	}
-	return true;
+	return lk_lane_blocker(hold, NULL) != NULL;
 }
 
 static bool
@@ -194,6 +148,8 @@ waits_for_tx(const struct lk_hold *of)
 {
 	const struct lk_hold *hold;
 
+	if (of->lane->n_tx_holds == 0)
+		return false;
 	for (hold = lk_lane_blocker(of, NULL); hold != NULL;
 	    hold = lk_lane_blocker(of, hold)) {
 		if (hold->tx != NULL)
@@ -202,20 +158,21 @@ waits_for_tx(const struct lk_hold *of)
 	return false;
 }
 
-const struct lk_hold *
-lk_lane_waits_for(const struct lk_request *req)
+/* The first of its rows of which that is true, or NULL. */
+static struct lk_hold *
+find_row(const struct lk_request *req,
+    bool (*test)(const struct lk_hold *hold))
 {
-	const struct lk_hold *hold;
+	struct lk_hold *hold = req->hold;
 
-	for (hold = req->hold; hold != NULL; hold = hold->next) {
-		if (is_blocked(hold))
-			return hold;
-	}
-	return req->hold;
+	while (hold != NULL && !test(hold))
+		hold = hold->next;
+	return hold;
 }
 
+/* Its place is no good any more: others, with workers, have passed it. */
 static bool
-is_passed_in(const struct lk_hold *hold)
+is_passed(const struct lk_hold *hold)
 {
 	struct lk_list *it;
 
@@ -228,27 +185,45 @@ is_passed_in(const struct lk_hold *hold)
 	return false;
 }
 
-/* Its place is no good any more: others, with workers, have passed it. */
 static bool
-is_passed(const struct lk_request *req)
+waits(const struct lk_hold *hold)
 {
-	const struct lk_hold *hold;
+	return hold->state == LK_HOLD_WAITING;
+}
 
-	for (hold = req->hold; hold != NULL; hold = hold->next) {
-		if (is_passed_in(hold))
-			return true;
-	}
-	return false;
+const struct lk_hold *
+lk_lane_waits_for(const struct lk_request *req)
+{
+	return find_row(req, waits);
+}
+
+bool
+lk_lane_has_waiter(const struct lk_request *req)
+{
+	return lk_lane_waits_for(req) != NULL;
 }
 
 /* ---- a hold from state to state ---- */
+
+static void
+count(const struct lk_hold *hold, int n)
+{
+	struct lk_lane *lane = hold->lane;
+
+	if (hold->state == LK_HOLD_WAITING)
+		lane->n_waiters += n;
+	else if (hold->state == LK_HOLD_RESERVED)
+		lane->n_reserved += n;
+	else if (hold->tx != NULL)
+		lane->n_tx_holds += n;
+}
 
 static void
 take_out(struct lk_hold *hold)
 {
 	if (!lk_list_is_linked(&hold->link))
 		return;
-	hold->lane->n_waiters -= hold->state == LK_HOLD_WAITING;
+	count(hold, -1);
 	lk_list_remove(&hold->link);
 }
 
@@ -260,7 +235,7 @@ put_into(struct lk_hold *hold, enum lk_hold_state state, struct lk_list *at)
 	take_out(hold);
 	hold->state = state;
 	hold->seq = ++lane->database->core->seq;
-	lane->n_waiters += state == LK_HOLD_WAITING;
+	count(hold, 1);
 	lk_list_insert(at, &hold->link);
 }
 
@@ -290,61 +265,16 @@ drop_all(struct lk_request *req)
 	}
 }
 
-/* A transaction may have the row for long: it keeps no others from their rows
- * until then. */
-static void
-want_only(struct lk_hold *hold)
-{
-	struct lk_request *req = hold->req;
-	struct lk_hold *it, *next;
-
-	if (req->hold == hold && hold->next == NULL)
-		return;
-	hold->wants_more = true;
-	for (it = req->hold; it != NULL; it = next) {
-		next = it->next;
-		if (it != hold)
-			drop(it);
-	}
-	req->hold = hold;
-	hold->next = NULL;
-	note_changed(hold->lane);	/* it is in nobody's way here any more */
-}
-
-static void
-occupy(struct lk_hold *hold, enum lk_hold_state state)
-{
-	struct lk_lane *lane = hold->lane;
-	struct lk_list *it, *next;
-
-	put_into(hold, state, &lane->holds);
-	if (hold->tx == NULL)
-		return;
-	LK_LIST_EACH(&lane->waiters, it, next) {
-		if (conflicts(hold, lk_lane_hold_at(it)))
-			want_only(lk_lane_hold_at(it));
-	}
-}
-
-static void
-occupy_all(struct lk_request *req, enum lk_hold_state state)
-{
-	struct lk_hold *hold;
-
-	for (hold = req->hold; hold != NULL; hold = hold->next)
-		occupy(hold, state);
-	if (req->turn_us == 0)
-		req->turn_us = req->core->now_us;
-}
-
 static struct lk_hold *
 own_hold(const struct lk_hold *hold)
 {
 	struct lk_list *it;
 
+	if (hold->tx == NULL)
+		return NULL;
 	for (it = hold->lane->holds.next; it != &hold->lane->holds;
 	    it = it->next) {
-		if (hold->tx != NULL && lk_lane_hold_at(it) != hold &&
+		if (lk_lane_hold_at(it) != hold &&
 		    lk_lane_hold_at(it)->tx == hold->tx)
 			return lk_lane_hold_at(it);
 	}
@@ -368,13 +298,85 @@ place_of(const struct lk_hold *hold)
 }
 
 static void
+put_back(struct lk_hold *hold)
+{
+	put_into(hold, LK_HOLD_WAITING, place_of(hold));
+}
+
+/* A transaction may have the row for long: until then its unit keeps nobody from
+ * other rows. */
+static void
+want_only(struct lk_hold *hold)
+{
+	struct lk_request *req = hold->req;
+	struct lk_hold *it, *next;
+
+	if (req->hold == hold && hold->next == NULL)
+		return;
+	hold->wants_more = true;
+	for (it = req->hold; it != NULL; it = next) {
+		next = it->next;
+		if (it != hold)
+			drop(it);
+	}
+	req->hold = hold;
+	hold->next = NULL;
+}
+
+/* The row is another's, or it is another's turn. */
+static void
+give_way(struct lk_hold *hold, const struct lk_hold *to)
+{
+	if (hold == to || !conflicts(to, hold))
+		return;
+	if (hold->state == LK_HOLD_RESERVED) {
+		put_back(hold);
+		note_changed(hold->lane);	/* who does not want it so strongly */
+	}
+	if (to->tx != NULL && hold->state == LK_HOLD_WAITING)
+		want_only(hold);
+}
+
+static void
+occupy(struct lk_hold *hold, enum lk_hold_state state)
+{
+	struct lk_lane *lane = hold->lane;
+	struct lk_list *it, *next;
+
+	put_into(hold, state, &lane->holds);
+	if (lane->n_reserved > 0) {
+		LK_LIST_EACH(&lane->holds, it, next)
+			give_way(lk_lane_hold_at(it), hold);
+	}
+	if (hold->tx != NULL) {
+		LK_LIST_EACH(&lane->waiters, it, next)
+			give_way(lk_lane_hold_at(it), hold);
+	}
+}
+
+static void
+occupy_all(struct lk_request *req, enum lk_hold_state state)
+{
+	struct lk_hold *hold;
+
+	for (hold = req->hold; hold != NULL; hold = hold->next)
+		occupy(hold, state);
+	if (req->turn_us == 0)
+		req->turn_us = req->core->now_us;
+}
+
+static void
 begin_waiting(struct lk_request *req)
 {
 	struct lk_core *core = req->core;
 	struct lk_hold *hold;
 
-	for (hold = req->hold; hold != NULL; hold = hold->next)
-		put_into(hold, LK_HOLD_WAITING, place_of(hold));
+	for (hold = req->hold; hold != NULL; hold = hold->next) {
+		if (is_blocked(hold))
+			put_back(hold);
+		else
+			occupy(hold, LK_HOLD_RESERVED);
+	}
 	if (req->state == LK_REQUEST_QUEUED)
 		lk_database_dequeue(req);
 	lk_request_set_state(req, LK_REQUEST_PARKED);
@@ -475,26 +477,18 @@ never_waits(const struct lk_request *req)
 	    req->plan.row.is_impatient || is_aged(req);
 }
 
-/* If one of its rows is a transaction's, it waits for that one first. */
-static void
-begin_with_tx(struct lk_request *req)
-{
-	struct lk_hold *hold = req->hold;
-
-	while (hold != NULL && !waits_for_tx(hold))
-		hold = hold->next;
-	if (hold != NULL)
-		want_only(hold);
-}
-
 bool
 lk_lane_enter(struct lk_request *req)
 {
+	struct lk_hold *hold;
+
 	if (req->hold != NULL)
 		return true;	/* it has been called */
 	want_rows(req);
-	if (!never_waits(req) && !all_are_free(req)) {
-		begin_with_tx(req);
+	if (!never_waits(req) && find_row(req, is_blocked) != NULL) {
+		hold = find_row(req, waits_for_tx);
+		if (hold != NULL)
+			want_only(hold);
 		begin_waiting(req);
 		return false;
 	}
@@ -505,7 +499,7 @@ lk_lane_enter(struct lk_request *req)
 bool
 lk_lane_take(struct lk_request *req)
 {
-	if (!never_waits(req) && is_passed(req)) {
+	if (!never_waits(req) && find_row(req, is_passed) != NULL) {
 		drop_all(req);
 		if (!lk_lane_enter(req))
 			return false;
@@ -541,12 +535,10 @@ lk_lane_gather(struct lk_request *first,
 /* ---- on ---- */
 
 static void
-call(struct lk_hold *hold)
+call(struct lk_request *req)
 {
-	struct lk_request *req = hold->req;
-
 	end_waiting(req);
-	if (hold->wants_more)
+	if (req->hold->wants_more)
 		drop_all(req);		/* now it looks for all of them */
 	else
 		occupy_all(req, LK_HOLD_CALLED);
@@ -580,10 +572,9 @@ find_free(const struct lk_list *waiters)
 		/* What keeps one of no transaction keeps all of its kind. */
 		if (hold->tx == NULL && is_known[hold->lock.strength])
 			continue;
-		if (!is_free(hold))
-			is_known[hold->lock.strength] |= hold->tx == NULL;
-		else if (all_are_free(hold->req))
+		if (!is_blocked(hold))
 			return hold;
+		is_known[hold->lock.strength] |= hold->tx == NULL;
 	}
 	return NULL;
 }
@@ -610,7 +601,7 @@ help_passed(struct lk_lane *lane, bool is_passed_now)
 		if (lk_lane_hold_at(it)->tx == NULL)
 			return;
 	}
-	call(hold);
+	call(hold->req);
 }
 
 static void
@@ -623,8 +614,11 @@ go_on(struct lk_lane *lane)
 		grant(hold);
 		is_passed_now = true;
 	}
-	while ((hold = find_free(&lane->waiters)) != NULL)
-		call(hold);
+	while ((hold = find_free(&lane->waiters)) != NULL) {
+		occupy(hold, LK_HOLD_RESERVED);
+		if (!lk_lane_has_waiter(hold->req))
+			call(hold->req);
+	}
 	help_passed(lane, is_passed_now);
 }
 
@@ -689,12 +683,6 @@ lk_lane_let_through(struct lk_request *req)
 }
 
 /* ---- out ---- */
-
-bool
-lk_lane_has_waiter(const struct lk_request *req)
-{
-	return req->hold != NULL && req->hold->state == LK_HOLD_WAITING;
-}
 
 void
 lk_lane_leave(struct lk_request *req)

@@ -536,18 +536,24 @@ struct lk_lane {
 	struct lk_list	 changed_link;	/* core->changed_lanes: somebody may have
 					   become able to go on */
 	struct lk_database *database;
-	struct lk_list	 holds;		/* CALLED and TAKEN */
+	struct lk_list	 holds;		/* RESERVED, CALLED and TAKEN */
 	struct lk_list	 pinned;	/* WAITING, their workers being their
 					   transactions': the first first */
 	struct lk_list	 waiters;	/* WAITING, all others */
 	size_t		 n_waiters;	/* in both */
+	size_t		 n_reserved;	/* of holds */
+	size_t		 n_tx_holds;	/* of holds, those of transactions */
 	uint64_t	 singly_until_us;	/* its statements are in no groups,
 					   since one has failed */
 	size_t		 n_key;
 	char		 key[];
 };
 
-#define LK_HOLD_STATES(X)							X(WAITING, "waiting")	/* in its lane; its request is PARKED */ 	X(CALLED, "called")	/* its turn, but it has no worker yet */ 	X(TAKEN, "taken")	/* its statement is out, or has the row */
+#define LK_HOLD_STATES(X)						\
+	X(WAITING, "waiting")	/* in its lane; its request is PARKED */	\
+	X(RESERVED, "reserved")	/* its turn, but its unit waits for others */ \
+	X(CALLED, "called")	/* its turn, but it has no worker yet */	\
+	X(TAKEN, "taken")	/* its statement is out, or has the row */
 
 enum lk_hold_state {
 #define LK_STATE(symbol, word) LK_HOLD_##symbol,

@@ -318,20 +318,35 @@ add_statement_edges(struct build *b, const struct lk_request *req)
 		add_wait_edges(b, server, req->node_number, wait);
 }
 
+/* Those of a group move together, so that an edge to one of them is enough. */
 static void
-add_lane_edges(struct build *b, const struct lk_request *req)
+add_lane_edges(struct build *b, const struct lk_request *req,
+    const struct lk_hold *of)
 {
-	const struct lk_hold *of, *hold;
+	const struct lk_hold *hold;
+	const struct lk_worker *worker, *last = NULL;
 
-	for (of = req->hold; of != NULL; of = of->next) {
-		for (hold = lk_lane_blocker(of, NULL); hold != NULL;
-		    hold = lk_lane_blocker(of, hold)) {
-			if (is_new(b, hold->seq))
-				lk_graph_set_alive(&b->core->graph,
-				    req->node_number);
-			add_edge(b, req->node_number, hold->tx != NULL ?
-			    hold->tx->node_number : hold->req->node_number);
-		}
+	for (hold = lk_lane_blocker(of, NULL); hold != NULL;
+	    hold = lk_lane_blocker(of, hold)) {
+		worker = hold->req != NULL ? hold->req->worker : NULL;
+		if (worker != NULL && worker == last)
+			continue;
+		last = worker;
+		if (is_new(b, hold->seq))
+			lk_graph_set_alive(&b->core->graph, req->node_number);
+		add_edge(b, req->node_number, hold->tx != NULL ?
+		    hold->tx->node_number : hold->req->node_number);
+	}
+}
+
+static void
+add_lanes_edges(struct build *b, const struct lk_request *req)
+{
+	const struct lk_hold *hold;
+
+	for (hold = req->hold; hold != NULL; hold = hold->next) {
+		if (hold->state == LK_HOLD_WAITING)
+			add_lane_edges(b, req, hold);
 	}
 }
 
@@ -359,7 +374,7 @@ add_request_edges(struct build *b, struct lk_request *req)
 		break;
 	case LK_REQUEST_PARKED:
 		if (lk_lane_has_waiter(req))
-			add_lane_edges(b, req);
+			add_lanes_edges(b, req);
 		else if (req->park->tx != NULL)
 			add_edge(b, req->node_number,
 			    req->park->tx->node_number);

@@ -215,8 +215,10 @@ is_laned(const struct req *req, uint32_t *reqs_out, uint32_t *txs_out)
 	*reqs_out = *txs_out = 0;
 	if (its == NULL || !lk_lane_has_waiter(its))
 		return false;
-	for (hold = its->hold; hold != NULL; hold = hold->next)
-		add_blockers(hold, reqs_out, txs_out);
+	for (hold = its->hold; hold != NULL; hold = hold->next) {
+		if (hold->state == LK_HOLD_WAITING)
+			add_blockers(hold, reqs_out, txs_out);
+	}
 	return true;
 }
 
