@@ -198,6 +198,16 @@ lk_pipe_flush(struct lk_pipe *pipe)
 		lk_pipe_lose(pipe, lk_session_words(pipe->session));
 }
 
+void
+lk_pipe_start(struct lk_pipe *pipe)
+{
+	lk_assert_worker();
+	lk_pipe_flush(pipe);
+	/* If the line is dead, reading finds out why. */
+	if (!pipe->is_lost)
+		(void)PQflush(pipe->session->conn);
+}
+
 /* ---- reading ---- */
 
 static void

@@ -71,6 +71,8 @@ void	lk_pipe_sync(struct lk_pipe *pipe, lk_pipe_fn fn, void *ctx)
 	    LK_ON_WORKER;
 /* Have the server answer now what was sent before this. */
 void	lk_pipe_flush(struct lk_pipe *pipe) LK_ON_WORKER;
+/* The same, and have it begin with that while more is yet to be sent. */
+void	lk_pipe_start(struct lk_pipe *pipe) LK_ON_WORKER;
 
 /*
  * Send and read until *n_left is 0 or everything sent has been answered.

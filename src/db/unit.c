@@ -13,6 +13,10 @@
 #include "orm/sqltext.h"
 #include "resp/encode.h"
 
+/* Statements that the server begins with while others are yet to be sent; it sends
+ * their answers while it carries out what follows. */
+#define STARTED_AT_ONCE	16
+
 struct unit {
 	struct lk_exec	*exec;
 	struct lk_run	*commit;	/* the last of exec->runs */
@@ -241,6 +245,8 @@ send_statements(struct unit *unit)
 			return false;
 		if (!send_statement(unit, run))
 			return false;
+		if (exec->n_in_flight % STARTED_AT_ONCE == 0)
+			lk_pipe_start(&exec->pipe);
 		if (lk_load_is_due(run) &&
 		    !take_answers(unit, index_of(run) + 1))
 			return false;
