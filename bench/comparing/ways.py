@@ -121,10 +121,10 @@ class Way(abc.ABC):
 class Lockkeeper(Way):
     """`lockkeeper bench`."""
 
-    def __init__(self, name, workload, clients, connections, rows):
+    def __init__(self, name, workload, clients, connections, rows, *options):
         super().__init__(name)
         self.args = [workload, "--clients", str(clients), "--connections",
-                     str(connections), "--rows", str(rows)]
+                     str(connections), "--rows", str(rows), *options]
 
     def measure(self, stage, seconds):
         said = json.loads(run(

@@ -38,6 +38,7 @@ static const struct option options[] = {
 	{ "connections", required_argument, NULL, 'n' },
 	{ "seconds", required_argument, NULL, 't' },
 	{ "rows", required_argument, NULL, 'r' },
+	{ "in-order", no_argument, NULL, 'o' },
 	{ "table", required_argument, NULL, 'T' },
 	{ "json", no_argument, NULL, 'j' },
 	{ "help", no_argument, NULL, 'h' },
@@ -108,6 +109,9 @@ take_option(struct bench *bench, int c)
 		rc = take_number("rows", optarg, MAX_ROWS, true, &number);
 		bench->n_rows = (unsigned)number;
 		return rc;
+	case 'o':
+		bench->scene.is_in_order = true;
+		return 0;
 	case 'T':
 		bench->table = optarg;
 		return 0;
@@ -412,6 +416,8 @@ const struct lk_command lk_command_bench = {
 	    "  -n, --connections N  that they share [16]\n"
 	    "  -t, --seconds S      for so long [5]\n"
 	    "      --rows N         that they work on, from 1 to N [10000]\n"
+	    "      --in-order       transfer from the lower number to the "
+	    "other row\n"
 	    "      --table NAME     with columns id and balance and the rows 0 "
 	    "to N, instead of\n"
 	    "                       one that is made and dropped\n"

@@ -80,6 +80,7 @@ enum lk_bench_next {
 struct lk_bench_scene {
 	const char	*table;
 	unsigned	 n_rows;	/* 1 … n_rows, and row 0 apart */
+	bool		 is_in_order;	/* a transfer's first row is the lower */
 	uint64_t	 random;	/* state; never 0 */
 	uint64_t	 n_lost;	/* deadlocks that a coroutine heard of */
 	int64_t		 added;		/* to the sum of all balances */

@@ -238,6 +238,12 @@ choose_transfer(struct lk_bench_scene *scene, struct lk_bench_task *task)
 	task->from = random_row(scene);
 	task->to = 1 + random_below(scene, scene->n_rows - 1);
 	task->to += task->to >= task->from;
+	if (scene->is_in_order && task->to < task->from) {
+		unsigned low = task->to;
+
+		task->to = task->from;
+		task->from = low;
+	}
 	task->amount = 1 + random_below(scene, MAX_AMOUNT);
 }
 

@@ -87,6 +87,17 @@ def test_transfers_move_money_and_make_none(bench, db, accounts, workload):
     assert db.value("SELECT balance FROM accounts WHERE id = 0") == "100"
 
 
+def test_in_order_no_transfer_is_in_a_deadlock(bench, accounts):
+    """And with nobody else there is none that could be: the rest would be the
+    daemon's doing."""
+    before = accounts()
+    crowded = ("--clients", "30", "--table", "accounts", "--rows", "3",
+               "--json", "transfer-tx")
+    assert numbers(bench(*crowded))["deadlocks"] > 0
+    assert numbers(bench("--in-order", *crowded))["deadlocks"] == 0
+    assert accounts() == before
+
+
 def test_reading_changes_nothing(bench, accounts):
     before = accounts()
     for workload in ("get", "find"):
