@@ -781,6 +781,8 @@ int	lk_unit_compile(struct lk_unit *unit, size_t i,
 /* Of the reply to the i-th verb: the form that it said, else EXEC's. */
 struct lk_format lk_unit_format(const struct lk_request *req, size_t i);
 struct lk_job *lk_unit_job(struct lk_request *req);
+/* Whether none of its statements leaves anything in the session. */
+bool	lk_unit_is_clean(const struct lk_unit *unit);
 /* The job has come back: what it says of this try. */
 void	lk_unit_note_try(struct lk_request *req, struct lk_job *job);
 

@@ -353,6 +353,18 @@ lk_unit_job(struct lk_request *req)
 	return job;
 }
 
+bool
+lk_unit_is_clean(const struct lk_unit *unit)
+{
+	const struct lk_unit_verb *verb;
+
+	for (verb = unit->verbs; verb < unit->verbs + unit->n_verbs; verb++) {
+		if (verb->verb->run != lk_run_unit && !verb->plan.is_clean)
+			return false;
+	}
+	return true;
+}
+
 void
 lk_unit_note_try(struct lk_request *req, struct lk_job *job)
 {

@@ -650,6 +650,7 @@ struct lk_tx {
 	uint64_t	 age;		/* its handle, or its first try's */
 	struct lk_rounds rounds;	/* lost before this one */
 	bool		 is_begun;	/* BEGIN was sent with a statement */
+	bool		 is_soiled;	/* its session is to be cleaned behind it */
 	bool		 wants_rollback;	/* once its worker is free */
 	struct lk_error	 expired;	/* is_set: the daemon ends it, and why */
 	struct lk_timer	 idle_timer;	/* timeouts.idle_in_transaction */

@@ -256,6 +256,14 @@ take_along(struct lk_worker *worker, struct lk_request *req)
 	lk_list_append(&worker->requests, &req->job_link);
 }
 
+/* Whether it leaves nothing in its session, for which there is SQL. */
+static bool
+is_clean(const struct lk_request *req)
+{
+	return req->control != NULL || (req->unit != NULL ?
+	    lk_unit_is_clean(req->unit) : req->plan.is_clean);
+}
+
 void
 lk_worker_submit(struct lk_worker *worker, struct lk_request *req)
 {
@@ -266,7 +274,12 @@ lk_worker_submit(struct lk_worker *worker, struct lk_request *req)
 
 	job->limit_result = core->config->limit_result_bytes;
 	job->in_tx = tx != NULL && !ends_tx;
-	job->clean = !job->in_tx && !(tx == NULL && req->plan.is_clean);
+	if (tx == NULL)
+		job->clean = !is_clean(req);
+	else if (ends_tx)
+		job->clean = tx->is_soiled;
+	else
+		tx->is_soiled |= !is_clean(req);
 	if (tx != NULL && !tx->is_begun)
 		job->begin = tx->begin;
 	if (tx != NULL && !ends_tx)

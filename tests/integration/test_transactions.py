@@ -501,9 +501,62 @@ def test_a_session_is_clean_when_it_serves_the_next(
     a.sql(soil)
     assert b.value(look) == clean
     tx = f"#{a.call('BEGIN')}"
+    a.call(tx, "GET", "r", 1)
     a.call(tx, "SQL", soil)
     a.call(tx, "COMMIT")
     assert b.value(look) == clean
+    a.call("MULTI")
+    a.call("GET", "r", 1)
+    a.call("SQL", soil)
+    a.call("EXEC")
+    assert b.value(look) == clean
+
+
+def last_statement(db):
+    return db.value("SELECT query FROM pg_stat_activity "
+                    "WHERE application_name = 'lockkeeper'")
+
+
+@pytest.mark.parametrize("end", ["COMMIT", "ROLLBACK"])
+def test_behind_verbs_on_plain_tables_there_is_nothing_to_clean(
+        db, lockkeeperd, end):
+    """What ends the transaction is the last that the session was asked."""
+    c = lockkeeperd(workers={"min": 1, "max": 1}).connect("3")
+    tx = f"#{c.call('BEGIN')}"
+    c.call(tx, "GET", "r", 1)
+    c.call(tx, "SAVEPOINT", "s")
+    c.call(tx, "UPDATE", "r", 1, "SET", "v", "+=", 1)
+    c.call(tx, "ROLLBACK", "TO", "s")
+    c.call(tx, end)
+    assert last_statement(db) == end
+    for row in (1, 2):
+        c.call("MULTI")
+        c.call("GET", "r", row)
+        c.call("UPDATE", "r", row, "SET", "v", "+=", 1)
+        c.call("EXEC")
+        assert last_statement(db) == "COMMIT"
+    c.call("SQL", "SELECT 1")
+    eventually(lambda: last_statement(db) == "DISCARD SEQUENCES", "cleaned")
+
+
+def test_a_session_that_a_trigger_may_have_soiled_is_cleaned(db, lockkeeperd):
+    db.sql("""CREATE FUNCTION soil() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN PERFORM set_config('lockkeeper.soil', 'x', false); RETURN NEW;
+        END $$;
+        CREATE TRIGGER soil BEFORE UPDATE ON r
+        FOR EACH ROW EXECUTE FUNCTION soil()""")
+    c = lockkeeperd(workers={"min": 1, "max": 1}).connect("3")
+    add = ("UPDATE", "r", 1, "SET", "v", "+=", 1)
+    tx = f"#{c.call('BEGIN')}"
+    c.call(tx, *add)
+    c.call(tx, "GET", "r", 1)
+    c.call(tx, "COMMIT")
+    seen = "SELECT coalesce(current_setting('lockkeeper.soil', true), '')"
+    assert c.value(seen) == ""
+    c.call("MULTI")
+    c.call(*add)
+    c.call("EXEC")
+    assert c.value(seen) == ""
 
 
 # -- a BEGIN that fails

@@ -709,7 +709,7 @@ publish_is_a_statement_with_parameters(void **state)
 	finish(runs(NOTIFY), "1");
 	expect(&alice, "+1\r\n");
 	SAY(&alice, "%t", handle, "COMMIT");
-	assert_true(world.workers[runs("COMMIT")].job->clean);
+	assert_false(world.workers[runs("COMMIT")].job->clean);
 	finish(runs("COMMIT"), "COMMIT");
 	expect(&alice, "+COMMIT\r\n");
 	SAY(&alice, "PUBLISH", "", "x");
