@@ -226,31 +226,24 @@ class Connection:
 
     # -- sending
 
-    def submit(self, n: int, data: bytes, may_commit: bool,
-               orphan: Callable[[Any], None] | None = None
-               ) -> tuple[bytes, asyncio.Future[Any]]:
-        """A request of n encoded words.  Its tag, and what gets its reply."""
-        future = self.loop.create_future()
-        return self._send(n, data, (future, may_commit, orphan)), future
-
     def post(self, *words: bytes) -> None:
         """A request whose reply does not matter to anybody."""
         self.post_encoded(len(words), _resp.bulks(words))
 
     def post_encoded(self, n: int, data: bytes) -> None:
         if self._transport is not None:
-            self._send(n, data, _IGNORED)
+            self.send(n, b"", data, _IGNORED)
 
-    def _send(self, n: int, data: bytes, pending: Pending) -> bytes:
-        """Its tag."""
-        self._serial += 1
-        tag = b"%d" % self._serial
+    def send(self, n: int, head: bytes, data: bytes, pending: Pending
+             ) -> bytes:
+        """A request of n words, which head and data are, encoded.  Its tag."""
+        self._serial = number = self._serial + 1
+        tag, request = _resp.tagged(number, n, head, data)
         self._pending[tag] = pending
         out = self._out
         if not out:
             self.loop.call_soon(self._flush)
-        out.append(b"*%d\r\n$%d\r\n@%b\r\n" % (n + 1, len(tag) + 1, tag))
-        out.append(data)
+        out.append(request)
         return tag
 
     def abandon(self, tag: bytes, future: asyncio.Future[Any]) -> None:

@@ -95,8 +95,9 @@ class Core:
         once, and the request is ended."""
         if not connection.is_ready_for(asyncio.get_running_loop()):
             await connection.wait_ready()
-        tag, future = connection.submit(n + request.n, head + request.data,
-                                        may_commit, orphan)
+        future: asyncio.Future[Any] = connection.loop.create_future()
+        tag = connection.send(n + request.n, head, request.data,
+                              (future, may_commit, orphan))
         try:
             return await future
         except asyncio.CancelledError:
@@ -113,8 +114,11 @@ class Core:
         have not come, and that of the last, which may commit."""
         if not connection.is_ready_for(asyncio.get_running_loop()):
             await connection.wait_ready()
-        first = [connection.submit(n + request.n, head + request.data,
-                                   False)[1] for request in requests[:-1]]
+        first: list[asyncio.Future[Any]] = []
+        for request in requests[:-1]:
+            first.append(connection.loop.create_future())
+            connection.send(n + request.n, head, request.data,
+                            (first[-1], False, None))
         try:
             last = await self.exchange(connection, n, head, requests[-1], True)
             return [future.result() if future.done() else None
@@ -132,7 +136,7 @@ class Core:
 
     def place(self) -> tuple[int, bytes]:
         """The number of words before a request of the caller's, and they."""
-        return 1, word_now()
+        return 1, word_now(self.connection.loop)
 
     def transaction_now(self) -> Transaction | None:
         """The one that a call of the running task is part of."""
@@ -181,7 +185,7 @@ class Core:
                ) -> T:
         """What the caller gets for a reply; or something has to be known
         first."""
-        codecs = self._codecs_of(database)
+        codecs = self._codecs.get(database) or self._codecs_of(database)
         if request.model is None:
             return request.take(codecs.value(value))
         return request.take(codecs.nested(value, request.model,

@@ -24,6 +24,7 @@
 static struct {
 	PyObject *shape, *table, *push, *error;
 	PyObject *protocol_error;
+	PyObject *decode_text;		/* bytes.decode */
 } made;
 
 struct decoder {
@@ -56,15 +57,22 @@ put_digits(char *end, unsigned long long number)
 	return end;
 }
 
+/* "*3", say. */
+static void
+put_size(struct lk_buf *out, char what, unsigned long long n)
+{
+	char line[MAX_DIGITS + 3], *end = line + sizeof(line) - 2;
+	char *begin = put_digits(end, n);
+
+	*--begin = what;
+	memcpy(end, "\r\n", 2);
+	lk_buf_append(out, begin, (size_t)(end + 2 - begin));
+}
+
 static void
 put_bulk(struct lk_buf *out, const char *bytes, size_t n)
 {
-	char head[MAX_DIGITS + 3], *end = head + sizeof(head) - 2;
-	char *begin = put_digits(end, n);
-
-	*--begin = '$';
-	memcpy(end, "\r\n", 2);
-	lk_buf_append(out, begin, (size_t)(end + 2 - begin));
+	put_size(out, '$', n);
 	lk_buf_append(out, bytes, n);
 	lk_buf_append(out, "\r\n", 2);
 }
@@ -729,6 +737,145 @@ request(PyObject *module, PyObject *words)
 	return put_words_of(words, true);
 }
 
+static PyObject *
+tagged(PyObject *module, PyObject *args)
+{
+	struct lk_buf out = LK_BUF_INIT;
+	unsigned long long number;
+	Py_ssize_t n, n_head, n_data;
+	const char *head, *data;
+	PyObject *bytes;
+	char at[MAX_DIGITS + 1], *end = at + sizeof(at), *tag;
+
+	(void)module;
+	if (!PyArg_ParseTuple(args, "Kny#y#", &number, &n, &head, &n_head, &data,
+	    &n_data))
+		return NULL;
+	tag = put_digits(end, number);
+	*--tag = '@';
+	put_size(&out, '*', (unsigned long long)n + 1);
+	put_bulk(&out, tag, (size_t)(end - tag));
+	lk_buf_append(&out, head, (size_t)n_head);
+	lk_buf_append(&out, data, (size_t)n_data);
+	bytes = take_out(&out, 0);
+	return bytes == NULL ? NULL : Py_BuildValue("(y#N)", tag + 1,
+	    (Py_ssize_t)(end - tag - 1), bytes);
+}
+
+/* ---- rows ---- */
+
+/* Where a class has what its __slots__ name; one of Row's is asked for again and
+ * again. */
+static struct {
+	PyTypeObject *type;
+	Py_ssize_t shape, cells;
+} row;
+
+static Py_ssize_t
+find_slot(PyTypeObject *type, const char *name)
+{
+	PyObject *slot = PyObject_GetAttrString((PyObject *)type, name);
+	Py_ssize_t offset = -1;
+
+	if (slot != NULL && Py_IS_TYPE(slot, &PyMemberDescr_Type))
+		offset = ((PyMemberDescrObject *)slot)->d_member->offset;
+	else if (slot != NULL)
+		PyErr_Format(PyExc_TypeError, "%s.%s is no slot",
+		    type->tp_name, name);
+	Py_XDECREF(slot);
+	return offset;
+}
+
+static int
+find_slots(PyTypeObject *type)
+{
+	Py_ssize_t shape, cells;
+
+	if (row.type == type)
+		return 0;
+	shape = find_slot(type, "_shape");
+	cells = shape < 0 ? -1 : find_slot(type, "_cells");
+	if (cells < 0)
+		return -1;
+	Py_INCREF(type);
+	Py_XSETREF(row.type, type);
+	row.shape = shape;
+	row.cells = cells;
+	return 0;
+}
+
+/* As Row(shape, cells); steals cells. */
+static PyObject *
+new_row(PyObject *shape, PyObject *cells)
+{
+	char *place = cells == NULL ? NULL :
+	    (char *)row.type->tp_alloc(row.type, 0);
+
+	if (place == NULL) {
+		Py_XDECREF(cells);
+		return NULL;
+	}
+	Py_INCREF(shape);
+	*(PyObject **)(void *)(place + row.shape) = shape;
+	*(PyObject **)(void *)(place + row.cells) = cells;
+	return (PyObject *)place;
+}
+
+static PyObject *
+decode_cell(PyObject *decode_it, PyObject *cell)
+{
+	if (decode_it == made.decode_text && PyBytes_CheckExact(cell))
+		return PyUnicode_DecodeUTF8(PyBytes_AS_STRING(cell),
+		    PyBytes_GET_SIZE(cell), NULL);
+	return PyObject_CallOneArg(decode_it, cell);
+}
+
+/* The cells decoded by the plan, pairs of a column's number and a function. */
+static PyObject *
+decode_cells(PyObject *cells, PyObject *plan)
+{
+	PyObject *list = PyList_GetSlice(cells, 0, PyList_GET_SIZE(cells));
+	PyObject *cell, *pair;
+	Py_ssize_t i, column;
+
+	for (i = 0; list != NULL && i < PyTuple_GET_SIZE(plan); i++) {
+		pair = PyTuple_GET_ITEM(plan, i);
+		column = PyLong_AsSsize_t(PyTuple_GET_ITEM(pair, 0));
+		cell = PyList_GetItem(list, column);
+		if (cell == Py_None)
+			continue;
+		cell = cell == NULL ? NULL :
+		    decode_cell(PyTuple_GET_ITEM(pair, 1), cell);
+		if (cell == NULL || PyList_SetItem(list, column, cell) < 0)
+			Py_CLEAR(list);
+	}
+	return list;
+}
+
+static PyObject *
+rows(PyObject *module, PyObject *args)
+{
+	PyTypeObject *type;
+	PyObject *shape, *plan, *lists, *list, *made_row;
+	Py_ssize_t i;
+
+	(void)module;
+	if (!PyArg_ParseTuple(args, "O!OO!O!", &PyType_Type, &type, &shape,
+	    &PyTuple_Type, &plan, &PyList_Type, &lists) ||
+	    find_slots(type) < 0)
+		return NULL;
+	list = PyList_New(PyList_GET_SIZE(lists));
+	for (i = 0; list != NULL && i < PyList_GET_SIZE(lists); i++) {
+		made_row = new_row(shape, decode_cells(
+		    PyList_GET_ITEM(lists, i), plan));
+		if (made_row == NULL)
+			Py_CLEAR(list);
+		else
+			PyList_SET_ITEM(list, i, made_row);
+	}
+	return list;
+}
+
 /* ---- the module ---- */
 
 /* The interpreter keeps them as long as it keeps _resp. */
@@ -745,6 +892,10 @@ use(PyObject *module, PyObject *args)
 	Py_INCREF(made.push);
 	Py_INCREF(made.error);
 	Py_INCREF(made.protocol_error);
+	made.decode_text = PyObject_GetAttrString((PyObject *)&PyBytes_Type,
+	    "decode");
+	if (made.decode_text == NULL)
+		return NULL;
 	Py_RETURN_NONE;
 }
 
@@ -756,6 +907,12 @@ static PyMethodDef functions[] = {
 	{ "encoded", (PyCFunction)(void (*)(void))encoded, METH_FASTCALL,
 	    "Values, encoded: bytes and None as they are, else by encode." },
 	{ "request", request, METH_O, "A request of these words." },
+	{ "tagged", tagged, METH_VARARGS,
+	    "tagged(number, n, head, data): a request of n words, head and data, "
+	    "as (tag, bytes)." },
+	{ "rows", rows, METH_VARARGS,
+	    "rows(cls, shape, plan, lists): cls(shape, cells) for each list, "
+	    "its cells decoded by the plan." },
 	{ NULL, NULL, 0, NULL },
 };
 

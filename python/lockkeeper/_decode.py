@@ -16,7 +16,7 @@ import uuid
 from typing import Any, Callable, NamedTuple, Sequence
 
 from . import types
-from ._resp import Shape, Table
+from ._resp import Shape, Table, rows as make_rows
 from ._rows import Record, Row
 from .errors import DataError
 
@@ -316,16 +316,7 @@ class Codecs:
         plan = shape.plans.get(self)
         if plan is None:
             plan = self.plan(shape)
-        if not plan:
-            return [Row(shape, cells) for cells in table.rows]
-        rows = []
-        for cells in table.rows:
-            cells = cells[:]
-            for i, decode in plan:
-                if cells[i] is not None:
-                    cells[i] = decode(cells[i])
-            rows.append(Row(shape, cells))
-        return rows
+        return make_rows(Row, shape, plan, table.rows)
 
     def value(self, value: Any) -> Any:
         """Any reply's, with text where it has bytes."""

@@ -1,10 +1,12 @@
 """RESP3 in Python, where there is no _cresp: see _resp."""
 from __future__ import annotations
 
-from typing import Any, Callable, Final, Sequence
+from typing import Any, Callable, Final, Sequence, TypeVar
 
 from . import errors
 from ._resp import ErrorReply, Push, Shape, Table
+
+T = TypeVar("T")
 
 
 # ---- requests ----
@@ -28,6 +30,33 @@ def encoded(values: Sequence[Any], encode: Callable[[Any], bytes | None]
 
 def request(words: Sequence[bytes | None]) -> bytes:
     return b"*%d\r\n" % len(words) + bulks(words)
+
+
+def tagged(number: int, n: int, head: bytes, data: bytes
+           ) -> tuple[bytes, bytes]:
+    """A request of n words, which head and data are, encoded: its tag, which is
+    the number, and all of it."""
+    tag = b"%d" % number
+    return tag, b"*%d\r\n$%d\r\n@%b\r\n%b%b" % (n + 1, len(tag) + 1, tag, head,
+                                                data)
+
+
+# ---- rows ----
+
+def rows(cls: Callable[[Shape, list[Any]], T], shape: Shape, plan: Sequence[
+        tuple[int, Callable[[Any], Any]]], lists: list[list[Any]]) -> list[T]:
+    """cls(shape, cells) for each list, its cells decoded by the plan: pairs of
+    a column's number and a function, which is not asked about NULL."""
+    if not plan:
+        return [cls(shape, cells) for cells in lists]
+    made = []
+    for cells in lists:
+        cells = cells[:]
+        for i, decode in plan:
+            if cells[i] is not None:
+                cells[i] = decode(cells[i])
+        made.append(cls(shape, cells))
+    return made
 
 
 # ---- replies ----

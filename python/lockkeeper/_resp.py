@@ -5,8 +5,8 @@ A simple string is str, a bulk string bytes, for only who knows a column's type
 knows whether it is text.  A reply with rows in the form `table` is a Table, at
 whatever depth; tables with the same columns share their Shape.
 
-Decoder, bulk(), bulks(), encoded() and request() are those of _cresp, which is in C, where
-that was built, else _pyresp's.  LOCKKEEPER_IMPLEMENTATION in the environment
+Decoder and the functions are those of _cresp, which is in C, where that was built,
+else _pyresp's.  LOCKKEEPER_IMPLEMENTATION in the environment
 says which, c or python.
 """
 from __future__ import annotations
@@ -71,9 +71,9 @@ def _choose() -> str:
 implementation = _choose()
 
 if TYPE_CHECKING or implementation == "python":
-    from ._pyresp import Decoder, bulk, bulks, encoded, request
+    from ._pyresp import Decoder, bulk, bulks, encoded, request, rows, tagged
 else:
-    from ._cresp import Decoder, bulk, bulks, encoded, request
+    from ._cresp import Decoder, bulk, bulks, encoded, request, rows, tagged
 
 __all__ = ["Decoder", "ErrorReply", "Push", "Shape", "Table", "bulk", "bulks",
-           "encoded", "implementation", "request"]
+           "encoded", "implementation", "request", "rows", "tagged"]

@@ -47,9 +47,10 @@ def word_of(task: Task) -> bytes:
     return word
 
 
-def word_now() -> bytes:
-    """The running task's."""
-    task = asyncio.current_task()
+def word_now(loop: asyncio.AbstractEventLoop) -> bytes:
+    """The running task's, which most often is loop's: to ask which loop runs
+    here takes a system call."""
+    task = asyncio.current_task(loop) or asyncio.current_task()
     last, word = _last.get()
     if last is not None and last() is task:
         return word

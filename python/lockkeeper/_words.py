@@ -57,7 +57,7 @@ class Request(Generic[T]):
     def __init__(self, words: Sequence[Any], take: Callable[[Any], T],
                  model: str | None = None, relation: str | None = None
                  ) -> None:
-        self.verb = verb_of(words[0])
+        self.verb = _VERBS.get(words[0]) or verb_of(words[0])
         self.take = take
         self.model = model
         self.relation = relation

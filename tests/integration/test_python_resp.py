@@ -1,10 +1,13 @@
 """The asyncio client's decoder: whatever pieces a reply comes in."""
+import gc
 import random
+import sys
 
 import pytest
 
 import aio  # noqa: F401  pylint: disable=unused-import
 from lockkeeper import _pyresp, _resp, errors
+from lockkeeper._rows import Row
 
 TABLE = (b"%3\r\n$7\r\ncolumns\r\n*2\r\n$2\r\nid\r\n$1\r\nv\r\n"
          b"$5\r\ntypes\r\n*2\r\n$7\r\ninteger\r\n$4\r\ntext\r\n"
@@ -268,3 +271,46 @@ def test_values_are_encoded_as_words():
         resp.encoded([1.0], lambda value: value)
     with pytest.raises(TypeError):
         resp.encoded(7, str.encode)
+
+
+@pytest.mark.parametrize("number", [0, 9, 10, 2 ** 63, 2 ** 64 - 1])
+def test_a_request_has_its_tag_and_all_words(number):
+    head, data = resp.bulk(b"%task"), resp.bulks([b"GET", None, b"\r\n\0"])
+    tag, request = resp.tagged(number, 4, head, data)
+    assert tag == b"%d" % number
+    assert request == resp.request(
+        [b"@" + tag, b"%task", b"GET", None, b"\r\n\0"])
+    with pytest.raises(TypeError):
+        resp.tagged(number, 4, head, "text")
+
+
+class Slotted:
+    __slots__ = ("_cells", "_other", "_shape")
+
+    def __init__(self, shape, cells):
+        self._shape = shape
+        self._cells = cells
+
+
+def test_rows_are_made_of_cells_as_the_plan_says():
+    def refuse(cell):
+        raise KeyError(cell)
+
+    shape = object()
+    lists = [[1, b"\xc3\xbc", [b"x"]], [2, None, None]]
+    plan = ((1, bytes.decode), (2, len))
+    made = resp.rows(Slotted, shape, plan, lists)
+    assert [row._cells for row in made] == [[1, "ü", 1], [2, None, None]]
+    assert {type(row) for row in made} == {Slotted}
+    assert all(row._shape is shape for row in made)
+    assert lists[0][1] == b"\xc3\xbc", "what came is as it was"
+    assert [row._cells for row in resp.rows(Slotted, shape, (), lists)] == lists
+    assert resp.rows(Slotted, shape, plan, []) == []
+    assert resp.rows(Row, shape, (), lists)[1][0] == 2
+    for bad in (((1, refuse),), ((3, len),), ((0, bytes.decode),)):
+        with pytest.raises((KeyError, IndexError, TypeError)):
+            resp.rows(Slotted, shape, bad, lists)
+    with pytest.raises(UnicodeDecodeError):
+        resp.rows(Slotted, shape, plan, [[1, b"\xff", None]])
+    gc.collect()
+    assert sys.getrefcount(shape) <= 3 + len(made), "and let go of"
