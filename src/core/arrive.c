@@ -97,14 +97,33 @@ set_default_deadline(struct lk_request *req)
 	req->deadline_ms = after_us / LK_US_PER_MS;
 }
 
+/* What acts on receipt stands in no task's queue; but its task awaits the reply,
+ * if that is held, like any other. */
 static void
-accept_request(struct lk_request *req)
+run_on_receipt(struct lk_request *req, const struct lk_arg *args,
+    size_t n_args)
+{
+	struct lk_core *core = req->core;
+	struct lk_id id = req->id;
+
+	lk_request_run(req);
+	req = lk_idtab_get(&core->request_ids, id);
+	if (req == NULL || req->state != LK_REQUEST_HELD)
+		return;
+	req->task = lk_envelope_task(req, args, n_args);
+	if (req->task != NULL)
+		lk_list_append(&req->task->held, &req->task_link);
+}
+
+static void
+accept_request(struct lk_request *req, const struct lk_arg *args,
+    size_t n_args)
 {
 	struct lk_client *client = req->client;
 
 	if (req->verb->flags & LK_VERB_ON_RECEIPT) {
 		if (req->n_tag > 0 || !lk_request_is_held_back(req)) {
-			lk_request_run(req);
+			run_on_receipt(req, args, n_args);
 			return;
 		}
 		/* So that nothing waits behind it meanwhile. */
@@ -173,7 +192,7 @@ lk_core_request(struct lk_client *client, const struct lk_arg *args,
 		lk_list_append(&client->order, &req->order_link);
 	if (rc == 0) {
 		lk_record_received(req);
-		accept_request(req);
+		accept_request(req, args, n_args);
 	} else {
 		refuse_request(req, args, n_args, &error);
 	}

@@ -88,8 +88,8 @@ struct lk_request *lk_request_by_tag(struct lk_client *client, const char *tag,
 /* envelope.c */
 int	lk_envelope_parse(struct lk_request *req, const struct lk_arg *args,
 	    size_t n_args, size_t *n_used_out, struct lk_error *error);
-/* Whose a request is that is refused, by its words, whose # is noted too; NULL:
- * no lasting task's, or of a transaction that there is not. */
+/* Whose a request is that is refused, or acts on receipt, by its words, whose # is
+ * noted too; NULL: no lasting task's, or of a transaction that there is not. */
 struct lk_task *lk_envelope_task(struct lk_request *req,
 	    const struct lk_arg *args, size_t n_args);
 

@@ -12,6 +12,7 @@ from timing import FACTOR, eventually, note
 
 PATIENCE_S = 20			# for what has no limit of its own
 ENDS = ("COMMIT", "ROLLBACK")
+ON_RECEIPT = ("PING", "ECHO")		# part of no transaction
 KINDS = {"40P01": "DEADLOCK", "55P03": "LOCKTIMEOUT", "57014": "CANCELED",
          "25P02": "TXABORTED"}
 
@@ -163,7 +164,8 @@ class Ours(Actor):
         while words[0][0] in "@#~?/=!":
             envelope.append(resolve(words.pop(0)))
         text = text[text.index(words[0]):]
-        if self.tx and self.task and not any(w[0] == "#" for w in envelope):
+        if self.tx and self.task and words[0] not in ON_RECEIPT \
+                and not any(w[0] == "#" for w in envelope):
             envelope.append(f"#{self.tx}")
         elif not any(w[0] == "/" for w in envelope):
             envelope += self.place
