@@ -42,8 +42,8 @@ class Asyncpg:
     async def close(self):
         await self.pool.close()
 
-    async def get(self, row):
-        return await self.pool.fetchrow(self.get_sql, row)
+    def get(self, row):
+        return self.pool.fetchrow(self.get_sql, row)
 
     async def add(self, row, amount):
         await self.pool.execute(self.add_sql, row, amount)
@@ -191,8 +191,8 @@ class Lockkeeper:
     async def close(self):
         await self.client.close()
 
-    async def get(self, row):
-        return await self.client.get(self.table, row)
+    def get(self, row):
+        return self.client.get(self.table, row)
 
     async def add(self, row, amount):
         await self.client.call("UPDATE", self.table, row, "SET", "balance",

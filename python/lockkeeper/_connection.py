@@ -155,9 +155,6 @@ class Connection:
                     f"{self._connect_timeout_s:g} s: "
                     f"{self._why or 'no answer'}") from self._why
 
-    def is_ready_for(self, loop: asyncio.AbstractEventLoop) -> bool:
-        return self.is_ready and self.loop is loop
-
     def set_ready(self) -> None:
         self.is_ready = True
         if self._readiness is not None and not self._readiness.done():

@@ -93,7 +93,8 @@ class Core:
                        orphan: Callable[[Any], None] | None = None) -> Any:
         """The reply as it comes.  A task that is cancelled meanwhile leaves at
         once, and the request is ended."""
-        if not connection.is_ready_for(asyncio.get_running_loop()):
+        if not connection.is_ready \
+                or connection.loop is not asyncio.get_running_loop():
             await connection.wait_ready()
         future: asyncio.Future[Any] = connection.loop.create_future()
         tag = connection.send(n + request.n, head, request.data,
@@ -112,8 +113,7 @@ class Core:
                            ) -> tuple[list[Any], Any]:
         """Sent in one go: the replies of all but the last, None for those that
         have not come, and that of the last, which may commit."""
-        if not connection.is_ready_for(asyncio.get_running_loop()):
-            await connection.wait_ready()
+        await connection.wait_ready()
         first: list[asyncio.Future[Any]] = []
         for request in requests[:-1]:
             first.append(connection.loop.create_future())
@@ -187,7 +187,9 @@ class Core:
         first."""
         codecs = self._codecs.get(database) or self._codecs_of(database)
         if request.model is None:
-            return request.take(codecs.value(value))
+            return request.take(codecs.rows(value)
+                                if type(value) is _resp.Table
+                                else codecs.value(value))
         return request.take(codecs.nested(value, request.model,
                                           request.relation))
 

@@ -329,11 +329,10 @@ def test_the_database_can_be_another(pg, db, lockkeeperd):
 def test_a_daemon_that_starts_again_is_found_again(daemon):
     async def program(lk):
         await lk.fetchval("SELECT 1")
-        loop = asyncio.get_running_loop()
         await asyncio.to_thread(daemon.stop)
         daemon.start()
         # What is sent before that is noticed has an unknown outcome.
-        while lk.core.connection.is_ready_for(loop):
+        while lk.core.connection.is_ready:
             await asyncio.sleep(0.01)
         assert await lk.fetchval("SELECT 2") == 2
         assert await lk.get("r", 1) == {"id": 1, "v": 0}
