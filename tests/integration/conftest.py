@@ -42,9 +42,9 @@ WITH_SANITIZERS = {
     # Where memory is made, handed over and freed in all the ways that there are.
     "address": _files("", "batches", "cancel", "catalog", "cli", "config",
                       "cursors", "envelope", "errors", "group_commit",
-                      "hostile_floods", "hostile_server", "lanes",
-                      "liblockkeeper", "limits", "models", "orm_many",
-                      "orm_tx", "orm_upsert", "protocol", "pubsub",
+                      "hostile_floods", "hostile_server", "lane_units",
+                      "lanes", "liblockkeeper", "limits", "models",
+                      "orm_many", "orm_tx", "orm_upsert", "protocol", "pubsub",
                       "python_cancel", "python_client", "reload", "show",
                       "transactions", "units", "with"),
     # Where threads have to do with each other.
