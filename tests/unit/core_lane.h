@@ -90,6 +90,15 @@ done(uint32_t w, uint64_t n_rows)
 		expect(conn, "+row\r\n");				\
 	} while (0)
 
+/* The transaction ends, and its reply is taken. */
+static inline void
+commit_tx(struct fake_conn *conn, const char *tx)
+{
+	SAY(conn, tx, "COMMIT");
+	finish(runs("COMMIT"), "COMMIT");
+	lk_buf_truncate(&conn->got, 0);
+}
+
 static inline void
 expect_tagged(struct fake_conn *conn, const char *tag, const char *value)
 {

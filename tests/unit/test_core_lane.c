@@ -487,14 +487,6 @@ transactions_pass_who_has_no_slot(void **state)
 	lk_buf_truncate(&bob.got, 0);
 }
 
-static void
-commit(struct fake_conn *conn, const char *tx)
-{
-	SAY(conn, tx, "COMMIT");
-	finish(runs("COMMIT"), "COMMIT");
-	lk_buf_truncate(&conn->got, 0);
-}
-
 /* And has its place in the queue there, which comes, however many there are. */
 static void
 who_has_been_passed_for_long_goes_to_postgresql(void **state)
@@ -509,26 +501,26 @@ who_has_been_passed_for_long_goes_to_postgresql(void **state)
 	LOCK(&ann, tx, "7");
 	UPDATE(&bob, "b", "7");
 	UPDATE_IN(&eve, "e", other, "7");
-	commit(&ann, tx);
+	commit_tx(&ann, tx);
 	done(has_key("7"), 1);
 	begin(&ann, "%a", NULL, tx);
 	LOCK(&ann, tx, "1");
 	UPDATE_IN(&ann, "a", tx, "7");
 	assert_int_equal(n_running(), 0);
 	pass_ms(99);
-	commit(&eve, other);
+	commit_tx(&eve, other);
 	assert_int_equal(n_running(), 1);
 	done(has_key("7"), 1);
 	begin(&eve, "%e", NULL, other);
 	LOCK(&eve, other, "2");
 	UPDATE_IN(&eve, "e", other, "7");
 	pass_ms(1);
-	commit(&ann, tx);
+	commit_tx(&ann, tx);
 	assert_int_equal(n_running(), 2);
 	done(has_key("7"), 1);
 	done(has_key("7"), 1);
 	expect_tagged(&bob, "b", "row");
-	commit(&eve, other);
+	commit_tx(&eve, other);
 }
 
 /* ---- rings ---- */

@@ -92,9 +92,7 @@ the_stronger_of_two_locks_counts(void **state)
 	UNIT(&bob, "7");
 	assert_int_equal(n_running(), 1);
 	commit(&bob, "7");
-	SAY(&eve, tx, "COMMIT");
-	finish(runs("COMMIT"), "COMMIT");
-	lk_buf_truncate(&eve.got, 0);
+	commit_tx(&eve, tx);
 	commit(&ann, "7");
 }
 
@@ -138,9 +136,7 @@ who_waits_for_a_transaction_keeps_no_other_row(void **state)
 	LOCK(&ann, tx, "3");
 	UPDATE(&eve, "f", "1");
 	assert_int_equal(n_running(), 1);
-	SAY(&ann, tx, "COMMIT");
-	finish(runs("COMMIT"), "COMMIT");
-	lk_buf_truncate(&ann.got, 0);
+	commit_tx(&ann, tx);
 	assert_int_equal(n_running(), 1);
 	done(has_key("1"), 1);
 	expect_tagged(&eve, "f", "row");
@@ -169,9 +165,7 @@ its_places_are_given_back_when_a_transaction_comes(void **state)
 	done(has_key("3"), 1);
 	expect_tagged(&ann, "a", "row");
 	assert_int_equal(n_running(), 0);
-	SAY(&ann, tx, "COMMIT");
-	finish(runs("COMMIT"), "COMMIT");
-	lk_buf_truncate(&ann.got, 0);
+	commit_tx(&ann, tx);
 	commit(&bob, "3");
 }
 
@@ -209,9 +203,7 @@ transactions_pass_a_unit_that_has_no_slot(void **state)
 	LOCK(&ann, tx, "7");
 	UPDATE(&eve, "e", "6");
 	assert_int_equal(n_running(), 0);
-	SAY(&ann, tx, "COMMIT");
-	finish(runs("COMMIT"), "COMMIT");
-	lk_buf_truncate(&ann.got, 0);
+	commit_tx(&ann, tx);
 	commit(&bob, "6");
 	done(has_key("6"), 1);
 	expect_tagged(&eve, "e", "row");
@@ -232,17 +224,13 @@ a_unit_that_was_passed_waits_again(void **state)
 	UNIT(&bob, "6", "7");
 	LOCK(&ann, tx, "7");
 	assert_int_equal(n_running(), 0);
-	SAY(&eve, other, "COMMIT");
-	finish(runs("COMMIT"), "COMMIT");
-	lk_buf_truncate(&eve.got, 0);
+	commit_tx(&eve, other);
 	assert_int_equal(n_running(), 0);
 	UPDATE(&eve, "e", "6");
 	assert_int_equal(n_running(), 1);
 	done(has_key("6"), 1);
 	expect_tagged(&eve, "e", "row");
-	SAY(&ann, tx, "COMMIT");
-	finish(runs("COMMIT"), "COMMIT");
-	lk_buf_truncate(&ann.got, 0);
+	commit_tx(&ann, tx);
 	commit(&bob, "6");
 }
 
@@ -273,9 +261,7 @@ a_ring_may_lead_through_a_place_that_is_kept(void **state)
 	assert_int_equal(n_running(), 2);
 	done(has_key("4"), 1);
 	expect_tagged(&ann, "a", "row");
-	SAY(&ann, tx, "COMMIT");
-	finish(runs("COMMIT"), "COMMIT");
-	lk_buf_truncate(&ann.got, 0);
+	commit_tx(&ann, tx);
 	done(waiter, 1);
 	expect_tagged(&bob, "b", "row");
 	commit(&eve, "3");
