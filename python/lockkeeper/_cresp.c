@@ -217,7 +217,7 @@ put_words(struct lk_buf *head, const struct lk_value *words)
 {
 	size_t i;
 
-	lk_buf_printf(head, "*%zu\r\n", words->n_items);
+	put_size(head, '*', words->n_items);
 	for (i = 0; i < words->n_items; i++)
 		put_bulk(head, words->items[i].text, words->items[i].n_text);
 }
@@ -693,7 +693,8 @@ put_words_of(PyObject *words, bool has_head)
 	if (list == NULL)
 		return NULL;
 	if (has_head)
-		lk_buf_printf(&out, "*%zd\r\n", PySequence_Fast_GET_SIZE(list));
+		put_size(&out, '*', (unsigned long long)
+		    PySequence_Fast_GET_SIZE(list));
 	for (i = 0; rc == 0 && i < PySequence_Fast_GET_SIZE(list); i++)
 		rc = put_word(&out, PySequence_Fast_GET_ITEM(list, i));
 	Py_DECREF(list);
