@@ -326,14 +326,19 @@ def test_the_database_can_be_another(pg, db, lockkeeperd):
     aio.run(daemon, program, database="postgres")
 
 
+async def stop_and_notice(daemon, lk):
+    """What is sent before the client has noticed has an unknown outcome."""
+    before = lk.core.connection.generation
+    await asyncio.to_thread(daemon.stop)
+    while lk.core.connection.generation == before:
+        await asyncio.sleep(0.01)
+
+
 def test_a_daemon_that_starts_again_is_found_again(daemon):
     async def program(lk):
         await lk.fetchval("SELECT 1")
-        await asyncio.to_thread(daemon.stop)
+        await stop_and_notice(daemon, lk)
         daemon.start()
-        # What is sent before that is noticed has an unknown outcome.
-        while lk.core.connection.is_ready:
-            await asyncio.sleep(0.01)
         assert await lk.fetchval("SELECT 2") == 2
         assert await lk.get("r", 1) == {"id": 1, "v": 0}
 
@@ -370,7 +375,7 @@ def test_what_is_in_flight_at_its_end_gets_the_truth(db, daemon):
 
 def test_a_daemon_that_stays_away_is_an_error_after_a_while(daemon):
     async def program(lk):
-        await asyncio.to_thread(daemon.stop)
+        await stop_and_notice(daemon, lk)
         with pytest.raises(lockkeeper.ConnectionLostError, match="within"):
             await lk.fetchval("SELECT 1")
 
@@ -443,7 +448,7 @@ def test_it_runs_on_uvloop(daemon):
         async with lk.transaction():
             await lk.execute("UPDATE r SET v = 1 WHERE id = 1")
         await aio.eventually(nobody_works(lk), "it has ended")
-        await asyncio.to_thread(daemon.stop)
+        await stop_and_notice(daemon, lk)
         daemon.start()
         assert (await lk.get("r", 1)).v == 1
 
