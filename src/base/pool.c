@@ -17,7 +17,7 @@
 #endif
 #endif
 #ifndef KEEP_BYTES
-#define KEEP_BYTES	((size_t)1024 * 1024)
+#define KEEP_BYTES	((size_t)4 * 1024 * 1024)
 #endif
 
 void

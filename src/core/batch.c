@@ -81,7 +81,7 @@ lk_shape_remember(struct lk_request *req, const struct lk_verb_call *call)
 	db->n_shapes++;
 	take_hold(req, shape);
 	lk_plan_fini(&req->plan);
-	lk_keyed_plan(keyed, call->args, &req->plan);
+	lk_keyed_plan(keyed, call->args, req->few_params, &req->plan);
 }
 
 void
@@ -322,6 +322,8 @@ lk_batch_hand_over(struct lk_worker *worker, struct lk_request *first)
 	struct batch batch = { .max = core->config->batch_max };
 	bool is_single = is_only_one(first);
 
+	if (batch.max > db->n_reads)
+		batch.max = db->n_reads;
 	worker->is_reader = true;
 	db->n_readers++;
 	batch.reqs = lk_xcalloc(batch.max, sizeof(*batch.reqs));

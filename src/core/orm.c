@@ -44,7 +44,8 @@ compile(struct lk_request *req, enum lk_orm_verb verb, size_t first,
 	lk_orm_forget(req);
 	/* OPEN's are its cursor's. */
 	if (first == 0 && lk_shape_find(req, &call)) {
-		lk_keyed_plan(req->shape->keyed, call.args, &req->plan);
+		lk_keyed_plan(req->shape->keyed, call.args, req->few_params,
+		    &req->plan);
 		req->catalog = lk_catalog_hold(catalog);
 		return 0;
 	}
@@ -128,15 +129,15 @@ put_text(char *at, const char *data, size_t n)
 static void
 fill_from_shape(struct lk_item *item, const struct lk_plan *plan)
 {
+	struct lk_param *params;
 	size_t i;
 
 	item->sql = plan->sql;
 	item->shape = plan->shape;
 	lk_with_copy(&item->with, &plan->with);
-	item->n_params = plan->n_params;
-	item->params = lk_xcalloc(plan->n_params, sizeof(*item->params));
+	params = lk_item_new_params(item, plan->n_params);
 	for (i = 0; i < plan->n_params; i++)
-		item->params[i] = (struct lk_param){
+		params[i] = (struct lk_param){
 		    .data = plan->params[i].data, .len = plan->params[i].len,
 		    .type = plan->params[i].type };
 }

@@ -283,18 +283,18 @@ fill_params(struct lk_item *item, const struct lk_unit *unit, size_t at)
 	struct lk_ref_scope refs = refs_of(unit, at);
 	const struct lk_arg *args = unit->verbs[at].args;
 	struct lk_row_ref ref;
+	struct lk_param *params;
 	struct lk_error error;
 	size_t i;
 
 	lk_error_init(&error);
-	item->n_params = unit->verbs[at].n_args - 1;
-	item->params = lk_xcalloc(item->n_params + 1, sizeof(*item->params));
+	params = lk_item_new_params(item, unit->verbs[at].n_args - 1);
 	for (i = 0; i < item->n_params; i++) {
-		item->params[i] = (struct lk_param){ .data = args[i + 1].data,
+		params[i] = (struct lk_param){ .data = args[i + 1].data,
 		    .len = args[i + 1].len };
 		if (lk_row_ref_parse(&refs, &args[i + 1], &ref, &error) != 1)
 			continue;
-		item->params[i] = (struct lk_param){ .data = ref.column.data,
+		params[i] = (struct lk_param){ .data = ref.column.data,
 		    .len = ref.column.len, .from = ref.verb };
 	}
 	lk_error_fini(&error);

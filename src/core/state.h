@@ -388,6 +388,7 @@ struct lk_request {
 	struct lk_plan	 plan;		/* to be run instead of args; its sql is
 					   NULL: there is none */
 	struct lk_key_shape *shape;	/* held; NULL: it is no read by key */
+	struct lk_plan_param few_params[LK_KEYED_FEW];	/* plan's, with shape */
 	struct lk_list	 shape_link;	/* shape->ready, while in ready_reads */
 	bool		 was_recompiled;	/* for the server knew better */
 	bool		 is_alone;	/* in no batch: it was in one that waited for

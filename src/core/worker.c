@@ -191,14 +191,11 @@ lk_worker_request(const struct lk_worker *worker)
 static void
 fill_params(struct lk_item *item, const struct lk_request *req)
 {
+	struct lk_param *params = lk_item_new_params(item, req->n_args - 1);
 	size_t i;
 
-	item->n_params = req->n_args - 1;
-	if (item->n_params == 0)
-		return;
-	item->params = lk_xcalloc(item->n_params, sizeof(*item->params));
 	for (i = 0; i < item->n_params; i++)
-		item->params[i] = (struct lk_param){
+		params[i] = (struct lk_param){
 		    .data = req->args[i + 1].data,
 		    .len = req->args[i + 1].len };
 }
@@ -541,14 +538,21 @@ job_done(struct lk_worker *worker, struct lk_request *req, struct lk_job *job)
 	} else if (req != NULL) {
 		autocommit_done(req, job, item);
 	}
+	lk_worker_settle(worker);
+}
+
+static struct lk_request *
+request_of(const struct lk_worker *worker, const struct lk_item *item)
+{
+	return lk_idtab_get(&worker->database->core->request_ids,
+	    item->request);
 }
 
 /* NULL: it has left the job, and the item is of no use to anybody. */
 static struct lk_request *
 carried(const struct lk_worker *worker, const struct lk_item *item)
 {
-	struct lk_request *req = lk_idtab_get(
-	    &worker->database->core->request_ids, item->request);
+	struct lk_request *req = request_of(worker, item);
 
 	return req != NULL && req->worker == worker &&
 	    lk_list_is_linked(&req->job_link) ? req : NULL;
@@ -596,42 +600,66 @@ group_failed(struct lk_request *req, struct lk_item *item)
 	}
 }
 
+static const struct lk_item *
+commit_of(const struct lk_job *group)
+{
+	return &group->items[group->n_items - 1];
+}
+
 /*
- * All of its items have been done, or none; whether, COMMIT says, its last.  In
- * the latter case each request is to get what it would have got alone.  From the
- * last to the first, so that this one is the first in their lane again.
+ * None of its items has been done, or nobody knows; each request is to get what
+ * it would have got alone.  From the last to the first, so that this one is the
+ * first in their lane again.
  */
 static void
-group_done(struct lk_worker *worker, struct lk_job *job)
+group_undone(struct lk_worker *worker, struct lk_job *job)
 {
-	struct lk_core *core = worker->database->core;
-	const struct lk_item *commit = &job->items[job->n_items - 1];
+	const struct lk_item *commit = commit_of(job);
 	struct lk_request *req;
 	struct lk_item *item;
 	size_t i;
 
-	if (commit->outcome != LK_ITEM_DONE) {
-		lk_group_failed(lk_worker_request(worker));
-		core->stats.group_replays++;
-	}
+	if (job->after == LK_XACT_GONE)
+		lk_worker_settle(worker);
+	lk_group_failed(lk_worker_request(worker));
+	worker->database->core->stats.group_replays++;
 	for (i = job->n_items - 1; i-- > 0; ) {
 		item = &job->items[i];
 		req = carried(worker, item);
 		if (req == NULL)
 			continue;
 		note_answer(req, job, item);
-		if (commit->outcome == LK_ITEM_LOST) {
-			item->outcome = LK_ITEM_LOST;
-			lk_error_set(&item->error, LK_ERR_CONNLOST, "%s",
-			    commit->error.message);
-		}
-		if (commit->outcome == LK_ITEM_DONE ||
-		    commit->outcome == LK_ITEM_LOST)
-			statement_done(req, item);
-		else
+		if (commit->outcome != LK_ITEM_LOST) {
 			group_failed(req, item);
+			continue;
+		}
+		item->outcome = LK_ITEM_LOST;
+		lk_error_set(&item->error, LK_ERR_CONNLOST, "%s",
+		    commit->error.message);
+		statement_done(req, item);
 	}
 	lk_assert(lk_list_is_empty(&worker->requests));
+	lk_worker_settle(worker);
+}
+
+/* Its session may go on; replies can be made meanwhile. */
+static void
+note_answers(struct lk_worker *worker, struct lk_job *job)
+{
+	struct lk_request *req;
+	struct lk_item *item;
+	size_t i;
+
+	for (i = 0; i < job->n_items; i++) {
+		item = &job->items[i];
+		req = carried(worker, item);
+		if (req != NULL)
+			note_answer(req, job, item);
+		else
+			item->request = LK_ID_NONE;
+	}
+	lk_assert(lk_list_is_empty(&worker->requests));
+	lk_worker_settle(worker);
 }
 
 /* Each item is its request's own affair. */
@@ -644,26 +672,25 @@ batch_done(struct lk_worker *worker, struct lk_job *job)
 	size_t i;
 
 	worker->is_breaking = false;
-	if (job->after == LK_XACT_GONE)
-		lk_worker_settle(worker);
-	if (job->is_group) {
-		group_done(worker, job);
+	if (job->is_group && commit_of(job)->outcome != LK_ITEM_DONE) {
+		group_undone(worker, job);
 		return;
 	}
+	note_answers(worker, job);
 	for (i = 0; i < job->n_items; i++) {
 		item = &job->items[i];
-		req = carried(worker, item);
+		req = request_of(worker, item);
 		if (req == NULL)
 			continue;
-		note_answer(req, job, item);
-		if (may_requeue(req, item))
+		if (job->is_group)
+			statement_done(req, item);
+		else if (may_requeue(req, item))
 			requeue(req);
 		else if (is_breaking && is_broken_off(req, item))
 			ask_alone(req);
 		else if (!lk_orm_goes_back(req, item))
 			autocommit_done(req, job, item);
 	}
-	lk_assert(lk_list_is_empty(&worker->requests));
 }
 
 void
@@ -688,7 +715,6 @@ lk_worker_job_done(struct lk_worker *worker, struct lk_job *job)
 	else
 		job_done(worker, req, job);
 	lk_job_free(&job);
-	lk_worker_settle(worker);
 }
 
 /* Not when it could not be opened, which is tried on and on. */

@@ -127,9 +127,11 @@ send_params(struct lk_run *run, const struct lk_param_types *types)
 {
 	const struct lk_param *params = lk_run_params(run);
 	size_t		 n = run->item->n_params, i;
-	const char	**values = lk_xcalloc(n + 1, sizeof(*values));
-	int		*lengths = lk_xcalloc(n + 1, sizeof(*lengths));
-	int		*formats = lk_xcalloc(n + 1, sizeof(*formats));
+	/* One block, for libpq wants three arrays. */
+	const char	**values = lk_xmalloc((n + 1) * (sizeof(*values) +
+	    2 * sizeof(int)));
+	int		*lengths = (int *)(values + n + 1);
+	int		*formats = lengths + n + 1;
 
 	for (i = 0; i < n; i++) {
 		values[i] = params[i].data;
@@ -146,8 +148,6 @@ send_params(struct lk_run *run, const struct lk_param_types *types)
 		    lengths, formats, lk_run_on_result, run);
 	run->was_executed = true;
 	free(values);
-	free(lengths);
-	free(formats);
 }
 
 static LK_ON_WORKER void
@@ -294,7 +294,7 @@ prepare(struct lk_run *run, const struct lk_param_types *said)
 		stmt = lk_stmts_add(stmts, sql, now_us);
 	run->name[0] = '\0';
 	if (stmt != NULL && stmt->number != 0)
-		lk_stmts_name(run->name, stmt->number);
+		memcpy(run->name, stmt->name, sizeof(run->name));
 	if (!run->was_cached &&
 	    (run->name[0] != '\0' || run->item->n_params > 0))
 		lk_pipe_prepare(&run->exec->pipe, run->name, sql,

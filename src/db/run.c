@@ -87,11 +87,9 @@ lk_run_take_rows(struct lk_run *run, const PGresult *res)
 static void
 copy_tag(char *to, size_t size, const char *tag)
 {
-	snprintf(to, size, "%s", tag);
-	for (; *to != '\0'; to++) {
-		if (*to < ' ' || *to > '~')
-			*to = '?';
-	}
+	for (; *tag != '\0' && size > 1; tag++, size--)
+		*to++ = (char)(*tag < ' ' || *tag > '~' ? '?' : *tag);
+	*to = '\0';
 }
 
 static bool
@@ -324,7 +322,8 @@ list_unknown(struct lk_exec *exec, struct lk_buf *text)
 			lk_buf_printf(text, "%s%u", n++ == 0 ? "{" : ",",
 			    oids[j]);
 	}
-	lk_buf_putc(text, '}');
+	if (n > 0)
+		lk_buf_putc(text, '}');
 	return n;
 }
 

@@ -103,17 +103,11 @@ lk_stmts_add(struct lk_stmts *stmts, const char *sql, uint64_t now_us)
 	stmt = lk_xcalloc(1, sizeof(*stmt) + n + 1);
 	memcpy(stmt->sql, sql, n + 1);
 	stmt->number = ++stmts->last_number;
+	snprintf(stmt->name, sizeof(stmt->name), "lk_%" PRIu64, stmt->number);
 	stmt->prepared_us = now_us;
 	lk_hash_insert(&stmts->by_sql, &stmt->node, lk_hash_bytes(0, sql, n));
 	lk_list_prepend(&stmts->lru, &stmt->lru);
 	return stmt;
-}
-
-void
-lk_stmts_name(char name[LK_STMTS_NAME_MAX], uint64_t number)
-{
-	lk_assert_worker();
-	snprintf(name, LK_STMTS_NAME_MAX, "lk_%" PRIu64, number);
 }
 
 bool

@@ -39,6 +39,8 @@ struct lk_stmt {
 	struct lk_hash_node node;
 	struct lk_list	 lru;
 	uint64_t	 number;	/* 0: not on the server */
+	char		 name[LK_STMTS_NAME_MAX];	/* by which that knows it:
+							   lk_<number> */
 	uint64_t	 prepared_us;
 	struct lk_param_types types;
 	size_t		 row_bytes;	/* of the largest, when it was last asked for
@@ -69,9 +71,6 @@ struct lk_stmt *lk_stmts_find(struct lk_stmts *stmts, const char *sql)
  */
 struct lk_stmt *lk_stmts_add(struct lk_stmts *stmts, const char *sql,
 	    uint64_t now_us) LK_ON_WORKER;
-/* "lk_<number>", by which the server knows it. */
-void	lk_stmts_name(char name[LK_STMTS_NAME_MAX], uint64_t number)
-	    LK_ON_WORKER;
 
 /* Whether it is to be prepared anew. */
 bool	lk_stmts_is_old(const struct lk_stmts *stmts,

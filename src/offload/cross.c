@@ -23,11 +23,21 @@ lk_job_new(size_t n_items)
 	return job;
 }
 
+struct lk_param *
+lk_item_new_params(struct lk_item *item, size_t n)
+{
+	item->n_params = n;
+	item->params = n <= LK_ITEM_FEW ? item->few :
+	    lk_xcalloc(n, sizeof(*item->params));
+	return item->params;
+}
+
 static void
 fini_item(struct lk_item *item)
 {
 	free(item->text);
-	free(item->params);
+	if (item->params != item->few)
+		free(item->params);
 	lk_with_fini(&item->with);
 	lk_buf_fini(&item->reply);
 	lk_error_fini(&item->error);

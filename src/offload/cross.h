@@ -49,13 +49,16 @@ enum lk_item_outcome {
 };
 
 /* One statement of a job, under a Sync of its own unless it is a unit's. */
+#define LK_ITEM_FEW	2
+
 struct lk_item {
 	enum lk_item_kind  kind;
 	struct lk_id	   request;	/* whose it is; none: the daemon's own */
 	char		  *text;	/* heap or NULL; what sql and params may
 					   point into */
 	const char	  *sql;		/* NUL-terminated; kept as params are */
-	struct lk_param	  *params;	/* heap or NULL */
+	struct lk_param	  *params;	/* heap, few or NULL */
+	struct lk_param	   few[LK_ITEM_FEW];
 	size_t		   n_params;
 	struct lk_format   format;	/* of the reply */
 	enum lk_shape	   shape;	/* likewise; of SQL */
@@ -70,6 +73,9 @@ struct lk_item {
 	uint64_t	   n_rows;	/* affected, by the tag; 0 where it has none */
 	size_t		   n_loaded;	/* statements that were sent for with */
 };
+
+/* Zeroed, for n, which it has none of yet. */
+struct lk_param *lk_item_new_params(struct lk_item *item, size_t n);
 
 static inline bool
 lk_item_is_typed(const struct lk_item *item)

@@ -280,13 +280,14 @@ lk_keyed_fits(const struct lk_keyed *keyed, const struct lk_verb_call *call)
 
 void
 lk_keyed_plan(const struct lk_keyed *keyed, const struct lk_arg *args,
-    struct lk_plan *plan_out)
+    struct lk_plan_param few[LK_KEYED_FEW], struct lk_plan *plan_out)
 {
 	const struct lk_arg *arg;
 	size_t n = keyed->plan.n_params, i;
 
 	*plan_out = keyed->plan;
-	plan_out->params = lk_xcalloc(n, sizeof(*plan_out->params));
+	plan_out->params = n <= LK_KEYED_FEW ? few :
+	    lk_xcalloc(n, sizeof(*plan_out->params));
 	for (i = 0; i < n; i++) {
 		arg = &args[keyed->arg_of[i]];
 		plan_out->params[i] = keyed->plan.params[i];
@@ -298,6 +299,7 @@ lk_keyed_plan(const struct lk_keyed *keyed, const struct lk_arg *args,
 void
 lk_keyed_forget_plan(struct lk_plan *plan)
 {
-	free(plan->params);
+	if (plan->n_params > LK_KEYED_FEW)
+		free(plan->params);
 	memset(plan, 0, sizeof(*plan));
 }

@@ -47,11 +47,13 @@ uint64_t lk_keyed_hash(const struct lk_verb_call *call);
 bool	lk_keyed_fits(const struct lk_keyed *keyed,
 	    const struct lk_verb_call *call);
 /*
- * What such a call would be compiled to; *plan_out must hold nothing.  All but
- * its parameters is the shape's: for lk_keyed_forget_plan(), before that is gone.
+ * What such a call would be compiled to; *plan_out must hold nothing.  Its
+ * parameters are in few, where that is enough, and all else is the shape's: for
+ * lk_keyed_forget_plan(), before these are gone.
  */
+#define LK_KEYED_FEW	2
 void	lk_keyed_plan(const struct lk_keyed *keyed, const struct lk_arg *args,
-	    struct lk_plan *plan_out);
+	    struct lk_plan_param few[LK_KEYED_FEW], struct lk_plan *plan_out);
 void	lk_keyed_forget_plan(struct lk_plan *plan);
 
 #endif

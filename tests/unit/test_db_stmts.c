@@ -120,15 +120,12 @@ forgotten_ones_are_deallocated_where_they_exist(void **state)
 static void
 names_are_never_used_twice(void **state)
 {
-	char name[LK_STMTS_NAME_MAX];
-
 	(void)state;
 	lk_assert_worker();
 	fill(1, 3);
 	lk_stmts_reset(&stmts);
 	assert_null(lk_stmts_find(&stmts, text(1)));
-	lk_stmts_name(name, lk_stmts_add(&stmts, text(1), 0)->number);
-	assert_string_equal(name, "lk_4");
+	assert_string_equal(lk_stmts_add(&stmts, text(1), 0)->name, "lk_4");
 }
 
 /* The server may have any number of them until the session is cleaned. */

@@ -155,6 +155,7 @@ a_shape_gives_the_plan_that_compiling_gives(void **state)
 {
 	struct lk_keyed *keyed = shape_of(*state,
 	    "GET items 1 2 FIELDS price WITH parcels:1:-id");
+	struct lk_plan_param few[LK_KEYED_FEW];
 	struct typed typed;
 	struct lk_plan plan;
 	size_t i;
@@ -162,7 +163,7 @@ a_shape_gives_the_plan_that_compiling_gives(void **state)
 	assert_int_equal(compile(*state,
 	    "GET items 3 ~4 FIELDS price WITH parcels:1:-id", false, &typed),
 	    0);
-	lk_keyed_plan(keyed, typed.args, &plan);
+	lk_keyed_plan(keyed, typed.args, few, &plan);
 	assert_string_equal(plan.sql, typed.plan.sql);
 	assert_int_equal(plan.n_params, typed.plan.n_params);
 	for (i = 0; i < plan.n_params; i++) {
