@@ -84,6 +84,7 @@ def get_rows():
             Lockkeeper("Lockkeeper", "get", 1000, 16, ROWS),
             Pgbench("PgBouncer, 1,000 clients", "get", 1000, ROWS),
             Pgbench("direct, 16 sessions", "get", SESSIONS, ROWS, True),
+            Pgbench("direct, 2, 128 keys at once", "get-many", 2, ROWS, True),
             *peers("get", 1000, ROWS, pure("get", 1000, ROWS)),
         ], [
             over("Lockkeeper", "PgBouncer, 1,000 clients", "", 12),
@@ -116,6 +117,7 @@ def hot_rows():
         Lockkeeper("Lockkeeper, 10", "hot", 10, 10, ROWS),
         Pgbench("PgBouncer, 200 clients", "hot", 200, ROWS),
         Pgbench("direct, 200 sessions", "hot", 200, ROWS, True),
+        Pgbench("direct, 1, 128 in one", "hot-many", 1, ROWS, True),
         *peers("hot", 1000, ROWS),
     ], [
         over("Lockkeeper, 1,000 coroutines", "PgBouncer, 200 clients", "",

@@ -29,10 +29,20 @@ def _transfer(choose):
             + ADD.replace(":row", ":to") + "COMMIT;\n")
 
 
+# As many as the daemon sends at once.
+MANY = 128
+KEYS = [f"key{i}" for i in range(MANY)]
+
 # As `lockkeeper bench` has them, in pgbench's words.
 SCRIPTS = {
     "get": "\\set row random(1, :rows)\n" + GET,
+    "get-many": "".join(f"\\set {key} random(1, :rows)\n" for key in KEYS)
+                + "SELECT t.*, k.n FROM "
+                f"unnest(ARRAY[:{', :'.join(KEYS)}]::int[]) WITH ORDINALITY "
+                f"AS k(id, n) JOIN {TABLE} t USING (id);\n",
     "hot": "\\set row 1\n\\set amount 1\n" + ADD,
+    "hot-many": "\\set row 1\n\\set amount 1\n\\startpipeline\nBEGIN;\n"
+                + ADD * MANY + "COMMIT;\n\\endpipeline\n",
     "transfer": _transfer(CHOOSE),
     # What a program does that knows of deadlocks.
     "transfer-ordered": _transfer(CHOOSE + r"""\set low least(:from, :to)
@@ -176,7 +186,8 @@ class Pgbench(Way):
         VERSIONS["PostgreSQL"] = version_of(bindir / "postgres")
         if not self.is_direct:
             VERSIONS["PgBouncer"] = stage.pgbouncer.version
-        return {"per_s": self._per_s(said),
+        many = MANY if self.script.endswith("-many") else 1
+        return {"per_s": many * self._per_s(said),
                 "deadlocks": self._count(said, "total number of retries"),
                 "done": self._count(said, "number of transactions actually "
                                     "processed")} | self._latencies(stage)
