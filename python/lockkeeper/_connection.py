@@ -16,17 +16,13 @@ import weakref
 from typing import Any, Callable, Sequence
 
 from . import _resp, errors
+from ._resp import Pending
 
 log = logging.getLogger("lockkeeper")
 
 _FIRST_DELAY_S = 0.02
 _MAX_DELAY_S = 5.0
 
-
-# A request without a reply: what gets it, whether it may commit, and who is told
-# what came for a task that had stopped waiting.
-Pending = tuple[asyncio.Future[Any] | None, bool,
-                Callable[[Any], None] | None]
 
 _IGNORED: Pending = (None, False, None)
 
@@ -60,7 +56,7 @@ class Connection:
                  on_push: Callable[[str, list[Any]], None],
                  on_up: Callable[[], object]) -> None:
         self.path = path
-        self.loop = asyncio.get_running_loop()
+        self._use(asyncio.get_running_loop())
         # Grows when the connection ends: what was begun before is gone.
         self.generation = 0
         self.is_ready = False		# up, and willing to take more
@@ -98,9 +94,14 @@ class Connection:
 
     # -- opening and ending
 
+    def _use(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self.create_future: Callable[[], asyncio.Future[Any]] = \
+            loop.create_future
+
     async def open(self) -> None:
         """Once; raises what keeps it from being opened."""
-        self.loop = asyncio.get_running_loop()
+        self._use(asyncio.get_running_loop())
         try:
             transport, link = await self.loop.create_unix_connection(
                 lambda: _Link(self), self.path)
@@ -139,7 +140,7 @@ class Connection:
             if self._transport is not None:
                 raise errors.UsageError(
                     "the client belongs to another event loop")
-            self.loop = asyncio.get_running_loop()
+            self._use(asyncio.get_running_loop())
             self._readiness = None
         while not self.is_ready:
             if self._is_closed:
@@ -268,17 +269,8 @@ class Connection:
             self._drop()
             self._lose(f"{self.path} sent what is no reply")
             return
-        for tag, value in replies:
-            if tag is None:
-                self._untagged(value)
-                continue
-            future, _, orphan = pending.pop(tag, _IGNORED)
-            if future is None:
-                continue
-            if not future.done():
-                future.set_result(value)
-            elif orphan is not None:
-                orphan(value)
+        for value in _resp.settle(pending, replies):
+            self._untagged(value)
 
     def _untagged(self, value: Any) -> None:
         if isinstance(value, _resp.Push):

@@ -92,11 +92,12 @@ class Core:
                        request: Request[Any], may_commit: bool,
                        orphan: Callable[[Any], None] | None = None) -> Any:
         """The reply as it comes.  A task that is cancelled meanwhile leaves at
-        once, and the request is ended."""
+        once, and the request is ended.  ask() does the same without a coroutine
+        more."""
         if not connection.is_ready \
                 or connection.loop is not asyncio.get_running_loop():
             await connection.wait_ready()
-        future: asyncio.Future[Any] = connection.loop.create_future()
+        future = connection.create_future()
         tag = connection.send(n + request.n, head, request.data,
                               (future, may_commit, orphan))
         try:
@@ -116,7 +117,7 @@ class Core:
         await connection.wait_ready()
         first: list[asyncio.Future[Any]] = []
         for request in requests[:-1]:
-            first.append(connection.loop.create_future())
+            first.append(connection.create_future())
             connection.send(n + request.n, head, request.data,
                             (first[-1], False, None))
         try:
@@ -158,9 +159,18 @@ class Core:
                 return await tx.ask(request, envelope)
         connection = self.bulk() if envelope.is_bulk else self.connection
         n, head = self.place()
-        value = await self.exchange(
-            connection, envelope.n + n, envelope.data + head, request,
-            request.verb.may_commit)
+        if not connection.is_ready \
+                or connection.loop is not asyncio.get_running_loop():
+            await connection.wait_ready()
+        future = connection.create_future()
+        tag = connection.send(
+            envelope.n + n + request.n, envelope.data + head, request.data,
+            (future, request.verb.may_commit, None))
+        try:
+            value = await future
+        except asyncio.CancelledError:
+            connection.abandon(tag, future)
+            raise
         if type(value) is _resp.ErrorReply:
             raise value.exception()
         database = envelope.database or self.database

@@ -35,6 +35,9 @@ struct decoder {
 	struct lk_buf	 head;		/* of the table at hand */
 	struct lk_buf	 last_head;	/* of the one before it */
 	PyObject	*last_shape;
+	size_t		 rows_at;	/* in the reply at hand, behind a tag and that
+					   same head; 0: it is any reply */
+	size_t		 tag_at, n_tag;	/* likewise */
 	unsigned long long n_bytes;
 };
 
@@ -157,6 +160,18 @@ make_pair(PyObject *cls, PyObject *first, PyObject *second)
 	}
 	PyTuple_SET_ITEM(pair, 0, first);
 	PyTuple_SET_ITEM(pair, 1, second);
+	return pair;
+}
+
+/* Steals both. */
+static PyObject *
+pack(PyObject *first, PyObject *second)
+{
+	PyObject *pair = first == NULL || second == NULL ? NULL :
+	    PyTuple_Pack(2, first, second);
+
+	Py_XDECREF(first);
+	Py_XDECREF(second);
 	return pair;
 }
 
@@ -366,7 +381,7 @@ static PyObject *
 to_reply(struct decoder *decoder, const struct lk_value *value)
 {
 	const struct lk_value *items = value->items;
-	PyObject *tag = Py_None, *what, *reply;
+	PyObject *tag = Py_None;
 
 	if (value->type == LK_VALUE_PUSH && value->n_items == 3 &&
 	    items[0].type == LK_VALUE_SIMPLE &&
@@ -379,24 +394,16 @@ to_reply(struct decoder *decoder, const struct lk_value *value)
 	} else {
 		Py_INCREF(tag);
 	}
-	what = to_python(decoder, value);
-	reply = what == NULL ? NULL : PyTuple_Pack(2, tag, what);
-	Py_XDECREF(what);
-	Py_DECREF(tag);
-	return reply;
+	return pack(tag, to_python(decoder, value));
 }
 
 /* ---- Decoder ---- */
 
 static const char tag_begin[] = ">3\r\n+reply\r\n$";
 
-/*
- * Where the rows begin, behind a tag and the same head as last time, which need
- * not be decoded again; 0: it is any reply.
- */
+/* Where rows begin whose head need not be looked at again; 0: they do not. */
 static size_t
-rows_begin(const struct decoder *decoder, const char *bytes, size_t n,
-    const char **tag_out, size_t *n_tag_out)
+find_rows(struct decoder *decoder, const char *bytes, size_t n)
 {
 	const struct lk_buf *head = &decoder->last_head;
 	size_t at = strlen(tag_begin), n_tag = 0;
@@ -409,8 +416,8 @@ rows_begin(const struct decoder *decoder, const char *bytes, size_t n,
 		if (n_tag > n)
 			return 0;
 	}
-	*tag_out = bytes + at + 2;
-	*n_tag_out = n_tag;
+	decoder->tag_at = at + 2;
+	decoder->n_tag = n_tag;
 	at += 2 + n_tag + 2;
 	if (at > n || n - at <= head->len ||
 	    memcmp(bytes + at, head->data, head->len) != 0)
@@ -440,20 +447,14 @@ decode(const char *bytes, size_t n, struct lk_value *value_out,
 
 /* Of the same columns as the table before it. */
 static PyObject *
-to_same_table(struct decoder *decoder, const char *tag, size_t n_tag,
+to_same_table(struct decoder *decoder, const char *bytes,
     const struct lk_value *rows)
 {
-	PyObject *name, *table, *reply;
-
 	Py_INCREF(decoder->last_shape);
-	table = make_pair(made.table, decoder->last_shape,
-	    to_list(decoder, rows->items, rows->n_items));
-	name = PyBytes_FromStringAndSize(tag, (Py_ssize_t)n_tag);
-	reply = table == NULL || name == NULL ? NULL :
-	    PyTuple_Pack(2, name, table);
-	Py_XDECREF(name);
-	Py_XDECREF(table);
-	return reply;
+	return pack(PyBytes_FromStringAndSize(bytes + decoder->tag_at,
+	    (Py_ssize_t)decoder->n_tag), make_pair(made.table,
+	    decoder->last_shape, to_list(decoder, rows->items,
+	    rows->n_items)));
 }
 
 static int
@@ -461,15 +462,14 @@ take_reply(struct decoder *decoder, const char *bytes, size_t n,
     size_t *used_out, PyObject *list)
 {
 	struct lk_value value;
-	const char *tag;
-	size_t n_tag, begin = rows_begin(decoder, bytes, n, &tag, &n_tag);
+	size_t rows_at = decoder->rows_at;
 	PyObject *reply;
 	int rc;
 
-	if (decode(bytes + begin, n - begin, &value, used_out) < 0)
+	if (decode(bytes + rows_at, n - rows_at, &value, used_out) < 0)
 		return -1;
-	*used_out += begin;
-	reply = begin > 0 ? to_same_table(decoder, tag, n_tag, &value) :
+	*used_out += rows_at;
+	reply = rows_at > 0 ? to_same_table(decoder, bytes, &value) :
 	    to_reply(decoder, &value);
 	lk_value_fini(&value);
 	if (reply == NULL)
@@ -479,6 +479,16 @@ take_reply(struct decoder *decoder, const char *bytes, size_t n,
 	return rc;
 }
 
+/* Of rows whose head is known only they have to be. */
+static bool
+is_whole(struct decoder *decoder, const char *bytes, size_t n)
+{
+	if (decoder->frame.at == 0)
+		decoder->rows_at = find_rows(decoder, bytes, n);
+	return lk_frame_is_whole(&decoder->frame, bytes + decoder->rows_at,
+	    n - decoder->rows_at);
+}
+
 /* Those that are whole; returns where what is not begins, or -1. */
 static Py_ssize_t
 take_replies(struct decoder *decoder, const char *bytes, size_t n,
@@ -486,8 +496,7 @@ take_replies(struct decoder *decoder, const char *bytes, size_t n,
 {
 	size_t at = 0, used;
 
-	while (at < n &&
-	    lk_frame_is_whole(&decoder->frame, bytes + at, n - at)) {
+	while (at < n && is_whole(decoder, bytes + at, n - at)) {
 		lk_frame_init(&decoder->frame);
 		if (take_reply(decoder, bytes + at, n - at, &used, list) < 0)
 			return -1;
@@ -586,6 +595,92 @@ static PyType_Spec decoder_spec = {
 	.flags = Py_TPFLAGS_DEFAULT,
 	.slots = decoder_slots,
 };
+
+/* ---- who waits ---- */
+
+/* 0; 1: nobody waits for it any more; -1: an exception is set. */
+static int
+set_result(PyObject *future, PyObject *value)
+{
+	static PyObject *is_done, *set;
+	PyObject *done, *none;
+	int rc;
+
+	if (is_done == NULL)
+		is_done = PyUnicode_InternFromString("done");
+	if (set == NULL)
+		set = PyUnicode_InternFromString("set_result");
+	if (is_done == NULL || set == NULL)
+		return -1;
+	done = PyObject_CallMethodNoArgs(future, is_done);
+	rc = done == NULL ? -1 : PyObject_IsTrue(done);
+	Py_XDECREF(done);
+	if (rc != 0)
+		return rc;
+	none = PyObject_CallMethodOneArg(future, set, value);
+	Py_XDECREF(none);
+	return none == NULL ? -1 : 0;
+}
+
+/* The future, whether it may commit, and the orphanage, or None for either. */
+static int
+settle_one(PyObject *entry, PyObject *value)
+{
+	PyObject *future, *orphan, *none;
+	int rc;
+
+	if (!PyTuple_CheckExact(entry) || PyTuple_GET_SIZE(entry) != 3) {
+		PyErr_SetString(PyExc_TypeError, "a request waits as a tuple "
+		    "of three");
+		return -1;
+	}
+	future = PyTuple_GET_ITEM(entry, 0);
+	orphan = PyTuple_GET_ITEM(entry, 2);
+	rc = future == Py_None ? 0 : set_result(future, value);
+	if (rc <= 0 || orphan == Py_None)
+		return rc < 0 ? -1 : 0;
+	none = PyObject_CallOneArg(orphan, value);
+	Py_XDECREF(none);
+	return none == NULL ? -1 : 0;
+}
+
+/* Whose has no tag goes to the rest. */
+static int
+settle_reply(PyObject *pending, PyObject *reply, PyObject *rest)
+{
+	PyObject *tag = PyTuple_GET_ITEM(reply, 0), *entry;
+	int rc;
+
+	if (tag == Py_None)
+		return PyList_Append(rest, PyTuple_GET_ITEM(reply, 1));
+	entry = PyDict_GetItemWithError(pending, tag);
+	if (entry == NULL)
+		return PyErr_Occurred() ? -1 : 0;
+	Py_INCREF(entry);
+	rc = PyDict_DelItem(pending, tag) < 0 ? -1 :
+	    settle_one(entry, PyTuple_GET_ITEM(reply, 1));
+	Py_DECREF(entry);
+	return rc;
+}
+
+static PyObject *
+settle(PyObject *module, PyObject *args)
+{
+	PyObject *pending, *replies, *rest;
+	Py_ssize_t i;
+
+	(void)module;
+	if (!PyArg_ParseTuple(args, "O!O!", &PyDict_Type, &pending,
+	    &PyList_Type, &replies))
+		return NULL;
+	rest = PyList_New(0);
+	for (i = 0; rest != NULL && i < PyList_GET_SIZE(replies); i++) {
+		if (settle_reply(pending, PyList_GET_ITEM(replies, i),
+		    rest) < 0)
+			Py_CLEAR(rest);
+	}
+	return rest;
+}
 
 /* ---- requests ---- */
 
@@ -738,29 +833,67 @@ request(PyObject *module, PyObject *words)
 	return put_words_of(words, true);
 }
 
-static PyObject *
-tagged(PyObject *module, PyObject *args)
+/* Before at; returns where it begins. */
+static char *
+put_size_before(char *at, char what, unsigned long long n)
 {
-	struct lk_buf out = LK_BUF_INIT;
-	unsigned long long number;
-	Py_ssize_t n, n_head, n_data;
-	const char *head, *data;
-	PyObject *bytes;
-	char at[MAX_DIGITS + 1], *end = at + sizeof(at), *tag;
+	memcpy(at - 2, "\r\n", 2);
+	at = put_digits(at - 2, n);
+	*--at = what;
+	return at;
+}
+
+/* From the end of room on, which is enough: "*3 $2 @7", say; where the tag
+ * is. */
+static char *
+put_front(char *end, unsigned long long n, unsigned long long number,
+    char **begin_out)
+{
+	char *tag, *at;
+
+	memcpy(end - 2, "\r\n", 2);
+	tag = put_digits(end - 2, number);
+	at = tag;
+	*--at = '@';
+	at = put_size_before(at, '$', (unsigned long long)(end - 2 - at));
+	*begin_out = put_size_before(at, '*', n + 1);
+	return tag;
+}
+
+static PyObject *
+tagged(PyObject *module, PyObject *const *args, Py_ssize_t n_args)
+{
+	char room[3 * (MAX_DIGITS + 4)], *end = room + sizeof(room);
+	char *begin, *tag, *to;
+	PyObject *head, *data, *bytes;
+	unsigned long long number, n;
+	size_t n_front;
 
 	(void)module;
-	if (!PyArg_ParseTuple(args, "Kny#y#", &number, &n, &head, &n_head, &data,
-	    &n_data))
+	head = n_args == 4 ? args[2] : Py_None;
+	data = n_args == 4 ? args[3] : Py_None;
+	if (!PyBytes_Check(head) || !PyBytes_Check(data)) {
+		PyErr_SetString(PyExc_TypeError,
+		    "tagged(number, n, head, data)");
 		return NULL;
-	tag = put_digits(end, number);
-	*--tag = '@';
-	put_size(&out, '*', (unsigned long long)n + 1);
-	put_bulk(&out, tag, (size_t)(end - tag));
-	lk_buf_append(&out, head, (size_t)n_head);
-	lk_buf_append(&out, data, (size_t)n_data);
-	bytes = take_out(&out, 0);
-	return bytes == NULL ? NULL : Py_BuildValue("(y#N)", tag + 1,
-	    (Py_ssize_t)(end - tag - 1), bytes);
+	}
+	number = PyLong_AsUnsignedLongLong(args[0]);
+	n = PyLong_AsUnsignedLongLong(args[1]);
+	if (PyErr_Occurred())
+		return NULL;
+	tag = put_front(end, n, number, &begin);
+	n_front = (size_t)(end - begin);
+	bytes = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)n_front +
+	    PyBytes_GET_SIZE(head) + PyBytes_GET_SIZE(data));
+	if (bytes == NULL)
+		return NULL;
+	to = PyBytes_AS_STRING(bytes);
+	memcpy(to, begin, n_front);
+	to += n_front;
+	memcpy(to, PyBytes_AS_STRING(head), (size_t)PyBytes_GET_SIZE(head));
+	to += PyBytes_GET_SIZE(head);
+	memcpy(to, PyBytes_AS_STRING(data), (size_t)PyBytes_GET_SIZE(data));
+	return pack(PyBytes_FromStringAndSize(tag, end - 2 - tag), bytes);
 }
 
 /* ---- rows ---- */
@@ -854,16 +987,22 @@ decode_cells(PyObject *cells, PyObject *plan)
 }
 
 static PyObject *
-rows(PyObject *module, PyObject *args)
+rows(PyObject *module, PyObject *const *args, Py_ssize_t n_args)
 {
-	PyTypeObject *type;
 	PyObject *shape, *plan, *lists, *list, *made_row;
 	Py_ssize_t i;
 
 	(void)module;
-	if (!PyArg_ParseTuple(args, "O!OO!O!", &PyType_Type, &type, &shape,
-	    &PyTuple_Type, &plan, &PyList_Type, &lists) ||
-	    find_slots(type) < 0)
+	if (n_args != 4 || !PyType_Check(args[0]) ||
+	    !PyTuple_Check(args[2]) || !PyList_Check(args[3])) {
+		PyErr_SetString(PyExc_TypeError,
+		    "rows(cls, shape, plan, lists)");
+		return NULL;
+	}
+	shape = args[1];
+	plan = args[2];
+	lists = args[3];
+	if (find_slots((PyTypeObject *)args[0]) < 0)
 		return NULL;
 	list = PyList_New(PyList_GET_SIZE(lists));
 	for (i = 0; list != NULL && i < PyList_GET_SIZE(lists); i++) {
@@ -908,10 +1047,13 @@ static PyMethodDef functions[] = {
 	{ "encoded", (PyCFunction)(void (*)(void))encoded, METH_FASTCALL,
 	    "Values, encoded: bytes and None as they are, else by encode." },
 	{ "request", request, METH_O, "A request of these words." },
-	{ "tagged", tagged, METH_VARARGS,
+	{ "settle", settle, METH_VARARGS,
+	    "settle(pending, replies): hand each reply with a tag to who waits "
+	    "for it; the values of the others." },
+	{ "tagged", (PyCFunction)(void (*)(void))tagged, METH_FASTCALL,
 	    "tagged(number, n, head, data): a request of n words, head and data, "
 	    "as (tag, bytes)." },
-	{ "rows", rows, METH_VARARGS,
+	{ "rows", (PyCFunction)(void (*)(void))rows, METH_FASTCALL,
 	    "rows(cls, shape, plan, lists): cls(shape, cells) for each list, "
 	    "its cells decoded by the plan." },
 	{ NULL, NULL, 0, NULL },

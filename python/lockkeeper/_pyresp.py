@@ -4,7 +4,7 @@ from __future__ import annotations
 from typing import Any, Callable, Final, Sequence, TypeVar
 
 from . import errors
-from ._resp import ErrorReply, Push, Shape, Table
+from ._resp import ErrorReply, Pending, Push, Shape, Table
 
 T = TypeVar("T")
 
@@ -61,6 +61,26 @@ def rows(cls: Callable[[Shape, list[Any]], T], shape: Shape, plan: Sequence[
 
 # ---- replies ----
 
+def settle(pending: dict[bytes, Pending],
+           replies: list[tuple[bytes | None, Any]]) -> list[Any]:
+    """Hand each reply with a tag to who waits for it; the values of the others.
+    """
+    rest = []
+    for tag, value in replies:
+        if tag is None:
+            rest.append(value)
+            continue
+        future, _, orphan = pending.pop(tag, _NOBODY)
+        if future is None:
+            continue
+        if not future.done():
+            future.set_result(value)
+        elif orphan is not None:
+            orphan(value)
+    return rest
+
+
+_NOBODY: Pending = (None, False, None)
 _SIMPLE, _ERROR, _INT, _BULK, _ARRAY = b"+-:$*"
 _NULL, _BOOL, _DOUBLE, _MAP, _BLOB, _PUSH, _SET = b"_#,%!>~"
 # Frames of their own, which no byte on the wire names.

@@ -11,8 +11,9 @@ says which, c or python.
 """
 from __future__ import annotations
 
+import asyncio
 import os
-from typing import TYPE_CHECKING, Any, NamedTuple, Sequence
+from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Sequence
 
 from . import errors
 
@@ -47,6 +48,12 @@ class Push(NamedTuple):
     args: list[Any]
 
 
+# A request without a reply: what gets it, whether it may commit, and who is told
+# what came for a task that had stopped waiting.
+Pending = tuple[asyncio.Future[Any] | None, bool,
+                Callable[[Any], None] | None]
+
+
 # ---- by whom it is decoded: both make of the above what they return ----
 
 def _choose() -> str:
@@ -71,9 +78,12 @@ def _choose() -> str:
 implementation = _choose()
 
 if TYPE_CHECKING or implementation == "python":
-    from ._pyresp import Decoder, bulk, bulks, encoded, request, rows, tagged
+    from ._pyresp import Decoder, bulk, bulks, encoded, request, rows, \
+        settle, tagged
 else:
-    from ._cresp import Decoder, bulk, bulks, encoded, request, rows, tagged
+    from ._cresp import Decoder, bulk, bulks, encoded, request, rows, \
+        settle, tagged
 
-__all__ = ["Decoder", "ErrorReply", "Push", "Shape", "Table", "bulk", "bulks",
-           "encoded", "implementation", "request", "rows", "tagged"]
+__all__ = ["Decoder", "ErrorReply", "Pending", "Push", "Shape", "Table", "bulk",
+           "bulks", "encoded", "implementation", "request", "rows", "settle",
+           "tagged"]

@@ -20,13 +20,14 @@ import threading
 import weakref
 from types import FrameType, TracebackType
 from typing import Any, Awaitable, Callable, Concatenate, Coroutine, \
-    Iterator, ParamSpec, Sequence, TypeVar
+    Generator, Iterator, ParamSpec, Sequence, TypeVar
 
 from . import _resp, errors
 from ._client import DEFAULT_PATH, Autocommit, Lockkeeper
 from ._connection import Connection
 from ._core import Core
 from ._executor import Caller, Executor
+from ._resp import Pending
 from ._rows import Row
 from ._tasks import Task, word_of
 from ._transaction import Transaction as AsyncTransaction
@@ -82,14 +83,28 @@ def awaiting_task() -> Task | None:
 
 # ---- one thread's connection ----
 
+class _Answer:
+    """What a future is to who awaits it: here the result comes before."""
+
+    def set_result(self, value: Any) -> None:
+        self._value = value
+
+    def __await__(self) -> Generator[None, None, Any]:
+        return self._value
+        yield			# so that it is a generator
+
+
 class _Blocking(Connection):
-    """What Core and its executors ask of a connection, on a plain socket."""
+    """What Core and its executors ask of a connection, on a plain socket.  It
+    is never ready but opened when something is sent."""
 
     def __init__(self, path: str, hello: Callable[[], Sequence[bytes]],
                  on_up: Callable[[], object]) -> None:
         self.path = path
         self.generation = 0
         self.is_ready = False
+        self.create_future: Callable[[], Any] = _Answer
+        self._is_open = False
         self.greeting: dict[str, Any] = {}
         self._hello = hello
         self._on_up = on_up
@@ -115,13 +130,13 @@ class _Blocking(Connection):
             made.close()
             raise
         self.greeting = greeting
-        self.is_ready = True
+        self._is_open = True
         self._on_up()
 
     def drop(self) -> None:
         """It has ended, or what comes next on it is not known."""
         made, self._socket = self._socket, None
-        self.is_ready = False
+        self._is_open = False
         self.generation += 1
         if made is not None:
             made.close()
@@ -147,7 +162,7 @@ class _Blocking(Connection):
         which everything joins."""
         if self._pid != os.getpid():
             self.drop()			# the parent's
-        if not self.is_ready:
+        if not self._is_open:
             self.connect()
         assert self._socket is not None
         try:
@@ -167,8 +182,18 @@ class _Blocking(Connection):
             self.drop()
             raise
 
+    async def wait_ready(self) -> None:
+        pass
+
+    def send(self, n: int, head: bytes, data: bytes, pending: Pending
+             ) -> bytes:
+        future, may_commit, _ = pending
+        assert future is not None
+        future.set_result(self.ask([(n, head + data)], may_commit)[0])
+        return b""
+
     def post_encoded(self, n: int, data: bytes) -> None:
-        if self.is_ready:
+        if self._is_open:
             try:
                 self.ask([(n, data)], False)
             except errors.Error:
@@ -193,13 +218,6 @@ class _Core(Core):
         name = threading.current_thread().name.encode("utf-8", "replace")
         return 1, _resp.bulk(b"%%%b/%d" % (
             name[:200], threading.get_native_id()))
-
-    async def exchange(self, connection: Connection, n: int, head: bytes,
-                       request: Request[Any], may_commit: bool,
-                       orphan: Callable[[Any], None] | None = None) -> Any:
-        assert isinstance(connection, _Blocking)
-        return connection.ask([(n + request.n, head + request.data)],
-                              may_commit)[0]
 
     async def exchange_all(self, connection: Connection, head: bytes, n: int,
                            requests: Sequence[Request[Any]]

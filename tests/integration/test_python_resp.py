@@ -231,7 +231,7 @@ def test_tables_that_follow_each_other_are_each_their_own():
         tagged(b"4", EMPTY), tagged(b"5", EMPTY), tagged(b"6", b"_\r\n"),
         tagged(b"", TABLE), tagged(b"8", TABLE),
         tagged(b"9", TABLE[:-4] + b"*1\r\n" + TABLE)))
-    for cut in range(0, len(data), 7):
+    for cut in range(len(data)):
         done = decode(data, [cut])
         assert [tag for tag, _ in done] == [
             None, b"1", b"22", b"3", b"4", b"5", b"6", b"", b"8", b"9"]
@@ -244,6 +244,42 @@ def test_tables_that_follow_each_other_are_each_their_own():
         assert tables[7].shape is tables[8].shape is tables[0].shape
         inner = tables[9].rows[-1][1][1][0]
         assert inner.rows == ROWS and inner.shape is tables[0].shape
+
+
+class Waiter:
+    """What settle() asks of a future."""
+
+    def __init__(self, is_done=False):
+        self.is_done = is_done
+        self.value = None
+
+    def done(self):
+        return self.is_done
+
+    def set_result(self, value):
+        assert not self.is_done
+        self.value, self.is_done = value, True
+
+
+def test_each_reply_goes_to_who_waits_for_it():
+    waits, left, orphans = Waiter(), Waiter(True), []
+    pending = {b"1": (waits, True, None), b"2": (left, False, orphans.append),
+               b"3": (Waiter(True), False, None), b"4": (None, False, None),
+               b"5": (Waiter(), False, None)}
+    rest = resp.settle(pending, [
+        (b"1", "one"), (None, "push"), (b"2", "two"), (b"3", "three"),
+        (b"4", "four"), (b"6", "nobody's"), (None, None)])
+    assert rest == ["push", None]
+    assert waits.value == "one" and orphans == ["two"]
+    assert list(pending) == [b"5"] and not pending[b"5"][0].is_done
+
+
+def test_an_orphans_error_is_its_callers():
+    def orphan(value):
+        raise KeyError(value)
+
+    with pytest.raises(KeyError):
+        resp.settle({b"1": (Waiter(True), False, orphan)}, [(b"1", 7)])
 
 
 def test_values_are_encoded_as_words():
