@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/die.h"
+#include "base/list.h"
 #include "resp/encode.h"
 
 void
@@ -21,41 +22,46 @@ lk_head_fini(struct lk_head *head)
 
 /* ---- names ---- */
 
-/* Columns are few, and compared sooner than hashed. */
-static struct lk_head_column *
-find_name(const struct lk_head *head, const char *name)
+static bool
+match_name(const struct lk_hash_node *node, const void *key)
 {
-	struct lk_head_column *column;
-	size_t i;
+	return strcmp(lk_container(node, const struct lk_head_column,
+	    node)->name, key) == 0;
+}
 
-	for (i = 0; i < head->n_columns; i++) {
-		column = &head->columns[i];
-		if (column->name != NULL && strcmp(column->name, name) == 0)
-			return column;
-	}
-	return NULL;
+static struct lk_head_column *
+find_name(const struct lk_hash *names, const char *name)
+{
+	struct lk_hash_node *node = lk_hash_find(names, lk_hash_bytes(0, name,
+	    strlen(name)), match_name, name);
+
+	return node == NULL ? NULL :
+	    lk_container(node, struct lk_head_column, node);
 }
 
 static void
-set_name(struct lk_head_column *column, const char *name)
+set_name(struct lk_hash *names, struct lk_head_column *column,
+    const char *name)
 {
 	column->name = lk_xstrdup(name);
 	column->n_same = 1;
+	lk_hash_insert(names, &column->node, lk_hash_bytes(0, name,
+	    strlen(name)));
 }
 
 /* name_2, name_3 …, but not what another column is called. */
 static void
-number_name(struct lk_head *head, struct lk_head_column *column,
+number_name(struct lk_hash *names, struct lk_head_column *column,
     const char *name)
 {
-	struct lk_head_column *first = find_name(head, name);
+	struct lk_head_column *first = find_name(names, name);
 	struct lk_buf	 text = LK_BUF_INIT;
 
 	do {
 		lk_buf_truncate(&text, 0);
 		lk_buf_printf(&text, "%s_%u", name, ++first->n_same);
-	} while (find_name(head, lk_buf_cstr(&text)) != NULL);
-	set_name(column, lk_buf_cstr(&text));
+	} while (find_name(names, lk_buf_cstr(&text)) != NULL);
+	set_name(names, column, lk_buf_cstr(&text));
 	lk_buf_fini(&text);
 }
 
@@ -63,17 +69,21 @@ number_name(struct lk_head *head, struct lk_head_column *column,
 static void
 name_columns(struct lk_head *head, const PGresult *res)
 {
-	size_t i;
+	struct lk_hash	names;
+	size_t		i;
 
+	lk_hash_init(&names);
 	for (i = 0; i < head->n_columns; i++) {
-		if (find_name(head, PQfname(res, (int)i)) == NULL)
-			set_name(&head->columns[i], PQfname(res, (int)i));
+		if (find_name(&names, PQfname(res, (int)i)) == NULL)
+			set_name(&names, &head->columns[i],
+			    PQfname(res, (int)i));
 	}
 	for (i = 0; i < head->n_columns; i++) {
 		if (head->columns[i].name == NULL)
-			number_name(head, &head->columns[i],
+			number_name(&names, &head->columns[i],
 			    PQfname(res, (int)i));
 	}
+	lk_hash_fini(&names);
 }
 
 /* ---- types ---- */

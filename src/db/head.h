@@ -11,12 +11,14 @@
 
 #include "base/buf.h"
 #include "base/format.h"
+#include "base/hash.h"
 #include "base/role.h"
 #include "db/cell.h"
 #include "db/types.h"
 
 struct lk_head_column {
 	char		*name;		/* heap */
+	struct lk_hash_node node;	/* in names, while they are given */
 	unsigned	 n_same;	/* columns of this name so far, itself
 					   included */
 	Oid		 oid;
