@@ -40,14 +40,6 @@ enum lk_shape {
 	LK_SHAPE_COUNT,	/* rows affected, by the command's tag */
 };
 
-/* Such rows are one or two, however large. */
-static inline bool
-lk_shape_is_one(enum lk_shape shape)
-{
-	return shape == LK_SHAPE_ROW || shape == LK_SHAPE_ONE ||
-	    shape == LK_SHAPE_INT || shape == LK_SHAPE_BOOL;
-}
-
 struct lk_format {
 	uint8_t		proto;		/* RESP version: 2 or 3 */
 	uint8_t		rows;		/* enum lk_rows_form */

@@ -50,7 +50,6 @@ lk_exec_init(struct lk_exec *exec, struct lk_session *session,
 		    &exec->together;
 		run->whole = run;
 		run->sql_class = class_of(run->item);
-		run->is_whole = lk_shape_is_one(run->item->shape);
 	}
 	lk_pipe_init(&exec->pipe, session, LK_NEVER);
 	lk_clean_init(&exec->clean, &exec->pipe);

@@ -35,11 +35,18 @@ is_one_cell(const struct lk_rows *rows)
 	return rows->shape == LK_SHAPE_INT || rows->shape == LK_SHAPE_BOOL;
 }
 
+static bool
+has_one_row(const struct lk_rows *rows)
+{
+	return is_one_cell(rows) || rows->shape == LK_SHAPE_ROW ||
+	    rows->shape == LK_SHAPE_ONE;
+}
+
 /* One row, which stands alone; in a table it has its columns beside it. */
 static bool
 is_bare(const struct lk_rows *rows)
 {
-	return is_one_cell(rows) || (lk_shape_is_one(rows->shape) &&
+	return is_one_cell(rows) || (has_one_row(rows) &&
 	    rows->form.format.rows != LK_ROWS_TABLE);
 }
 
@@ -180,7 +187,7 @@ put_in_place(struct lk_rows *rows, size_t row)
 	struct place	*place = place_of(rows);
 	struct lk_buf	*out = &rows->form.out;
 
-	if (place == NULL || (++place->n_rows > 1 && lk_shape_is_one(rows->shape)))
+	if (place == NULL || (++place->n_rows > 1 && has_one_row(rows)))
 		return;
 	lk_form_put_row(&rows->form, row);
 	lk_buf_append(&place->out, out->data, out->len);
@@ -209,7 +216,7 @@ add_row(struct lk_rows *rows, size_t whose, const PGresult *res, int row)
 {
 	struct lk_rowset *set = &rows->form.sets[whose];
 
-	if (whose == 0 && ++rows->n_rows > 1 && lk_shape_is_one(rows->shape) &&
+	if (whose == 0 && ++rows->n_rows > 1 && has_one_row(rows) &&
 	    rows->n_places == 0)
 		return 0;
 	lk_rowset_take(set, res, row);
@@ -373,7 +380,7 @@ lk_rows_finish(struct lk_rows *rows, struct lk_buf *out,
 		lk_error_move(error, &rows->form.error);
 		return -LK_E_INVAL;
 	}
-	if (lk_shape_is_one(rows->shape))
+	if (has_one_row(rows))
 		finish_one(rows);
 	else
 		put_count(rows);
@@ -419,7 +426,7 @@ put_rows_of(struct lk_rows *rows, struct place *place, struct lk_buf *out)
 	if (rows->form.format.rows == LK_ROWS_TABLE)
 		lk_form_put_top(&rows->form, 0);
 	lk_buf_move(out, top);
-	lk_enc_array(out, lk_shape_is_one(rows->shape) ? 1 : place->n_rows);
+	lk_enc_array(out, has_one_row(rows) ? 1 : place->n_rows);
 	lk_buf_append(out, place->out.data, place->out.len);
 }
 
@@ -432,7 +439,7 @@ lk_rows_finish_place(struct lk_rows *rows, size_t i, struct lk_buf *out,
 	lk_assert_worker();
 	if (check_met(rows, place->n_rows, error) < 0)
 		return -LK_E_INVAL;
-	if (lk_shape_is_one(rows->shape) && place->n_rows == 0)
+	if (has_one_row(rows) && place->n_rows == 0)
 		lk_enc_null(out, rows->form.format.proto);
 	else if (is_bare(rows))
 		lk_buf_move(out, &place->out);

@@ -53,9 +53,8 @@ struct lk_run {
 	struct lk_rows	*rows;		/* NULL: it has none */
 	size_t		 n_places;	/* items that its rows are for, as their last
 					   column says; 0: they are the item's */
-	bool		 is_whole;	/* its rows come as one result: there is but
-					   one, or they are as few and small as the
-					   last time */
+	bool		 is_whole;	/* its rows come as one result: they are as
+					   few and small as the last time */
 	struct lk_load_run *loads;	/* heap, one a load; NULL: not yet sent */
 	bool		 is_settled;	/* the item is filled in */
 	/* Of a unit's. */
