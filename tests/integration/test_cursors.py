@@ -4,6 +4,7 @@ import random
 
 import pytest
 
+import process
 from checks import assert_nothing_left, update
 from client import LkError, bad, encode, pairs
 from timing import SANITIZED, eventually, note
@@ -493,12 +494,6 @@ def test_show_tx_lists_what_is_open(tx):
 
 # -- as many rows as one likes
 
-def peak_kib(daemon):
-    with open(f"/proc/{daemon.pid}/status", encoding="ascii") as f:
-        return next(int(line.split()[1]) for line in f
-                    if line.startswith("VmHWM:"))
-
-
 def read_rows(client, n):
     """The bytes that end a reply of n rows in JSON, which are two lines each:
     quicker than looking at each of them."""
@@ -521,9 +516,9 @@ def test_memory_does_not_grow_with_the_rows(daemon):
         c.send_raw(encode([*tx.words, "=json", "FETCH", 1, step]))
         tail = read_rows(c, step)
         assert tail.endswith(b'{"i":%d,"t":"some more text"}\r\n' % at)
-        before = before or peak_kib(daemon)
+        before = before or process.peak_kib(daemon.pid)
     assert tx.call("FETCH", 1, step) == []
-    grown = (peak_kib(daemon) - before) / 1024
+    grown = (process.peak_kib(daemon.pid) - before) / 1024
     note(f"{N_ROWS} rows by cursor, daemon's memory", grown, 4, "MiB")
     assert SANITIZED or grown < 4
     tx.call("COMMIT")

@@ -6,6 +6,7 @@ import struct
 
 import pytest
 
+import process
 from client import LkError, bad, good
 from hostile_pg import (BYTEA, FLOAT8, INT4, columns, complete, error, message,
                         notice, parameter, ready, report, row, text)
@@ -89,12 +90,6 @@ def test_silence_behind_a_reply_costs_the_session_only(hostile):
 
 # -- floods
 
-def resident_kb(pid):
-    with open(f"/proc/{pid}/status", encoding="ascii") as f:
-        return int(next(line for line in f if line.startswith("VmRSS"))
-                   .split()[1])
-
-
 def flood(data, heeds_cancels):
     """Send it again and again, a megabyte at a time."""
     block = data * (1 + 1000000 // len(data))
@@ -119,7 +114,7 @@ FLOODS = {
 def test_endless_answers_take_no_memory_and_a_deadline_ends_them(
         hostile, heeds_cancels):
     st = hostile(len(FLOODS), limits={"result": "1MiB"})
-    before = resident_kb(st.daemon.pid)
+    before = process.resident_kib(st.daemon.pid)
     kinds = ("TIMEOUT", "OVERLOAD") if heeds_cancels else ("UNKNOWN",)
     with within(4500, "a deadline where answers are endless") as limit:
         for i, (what, data) in enumerate(FLOODS.items()):
@@ -131,7 +126,7 @@ def test_endless_answers_take_no_memory_and_a_deadline_ends_them(
             reply = st.client.tag(str(i), 0.5 + limit.allowed_s)
             assert reply.kind in kinds, (what, reply.line)
     if not os.environ.get("LK_SANITIZERS"):
-        assert resident_kb(st.daemon.pid) - before < 64 * 1024
+        assert process.resident_kib(st.daemon.pid) - before < 64 * 1024
     for i, what in enumerate(FLOODS):
         st.assert_sane(what, i)
 

@@ -2,8 +2,9 @@
 that no foreign key makes."""
 import pytest
 
+import process
 from daemon import config_text, run
-from timing import eventually
+from timing import SANITIZED, eventually, note
 
 SCHEMA = """
 CREATE SCHEMA app;
@@ -72,6 +73,24 @@ def test_relations_are_added(schema, lockkeeperd):
     assert c.call("LOAD", "posts", 1, "writer") == {"id": 2, "name": "Bob"}
     assert [row["id"] for row in c.call("LOAD", "users", 2, "written")] == [1]
     assert c.call("COUNT", "posts", "WHERE", "writer.name", "=", "Bob") == 1
+
+
+def test_one_row_costs_one_row_where_there_are_many(schema, lockkeeperd):
+    """The key that made it a relation to one is gone meanwhile; 128 MiB."""
+    daemon = lockkeeperd(models=MODELS)
+    c = daemon.connect()
+    assert c.call("LOAD", "posts", 1, "writer") == {"id": 2, "name": "Bob"}
+    schema.sql("""ALTER TABLE app.user_accounts DROP CONSTRAINT
+        user_accounts_name_key;
+        UPDATE posts SET author_name = repeat('x', 16384) WHERE id = 1;
+        INSERT INTO app.user_accounts
+        SELECT i, repeat('x', 16384) FROM generate_series(1001, 9192) i""")
+    before = process.resident_kib(daemon.pid)
+    row = c.call("LOAD", "posts", 1, "writer", timeout_s=60)
+    assert row["id"] > 1000 and len(row["name"]) == 16384
+    grown = (process.peak_kib(daemon.pid) - before) / 1024
+    note("memory for one row of 128 MiB of them", grown, 20, "MiB")
+    assert SANITIZED or grown < 20
 
 
 def test_a_reload_applies_another_list(schema, lockkeeperd):
