@@ -25,6 +25,7 @@ EXTRA_DIST +=					\
 	bench/README				\
 	bench/compare				\
 	bench/comparing/coroutines.py		\
+	bench/comparing/cpu.py			\
 	bench/comparing/rows.py			\
 	bench/comparing/stage.py		\
 	bench/comparing/ways.py			\

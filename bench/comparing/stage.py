@@ -59,6 +59,11 @@ class Postgres(Cluster):
         with open(self.data / "postgresql.conf", "a", encoding="utf-8") as f:
             f.write(SETTINGS.format(directory=self.directory))
 
+    def postmaster(self):
+        """Its process's number."""
+        pid_file = self.data / "postmaster.pid"
+        return int(pid_file.read_text().partition("\n")[0])
+
     def total(self):
         return int(self.psql(f"SELECT sum(balance) FROM {TABLE}"))
 
@@ -94,6 +99,10 @@ class PgBouncer:
             self._process = process.spawn([find_pgbouncer(), str(path)],
                                           log=log)
         eventually(self._is_up, "PgBouncer answers", 10)
+
+    @property
+    def pid(self):
+        return self._process.pid
 
     def _is_up(self):
         if self._process.poll() is not None:

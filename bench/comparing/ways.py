@@ -33,16 +33,19 @@ def _transfer(choose):
 MANY = 128
 KEYS = [f"key{i}" for i in range(MANY)]
 
-# As `lockkeeper bench` has them, in pgbench's words.
+# As `lockkeeper bench` has them, in pgbench's words.  Those of -many are what the
+# daemon makes of many; the planner is not to know how many, which it does not in
+# an array that comes from elsewhere.
 SCRIPTS = {
     "get": "\\set row random(1, :rows)\n" + GET,
     "get-many": "".join(f"\\set {key} random(1, :rows)\n" for key in KEYS)
                 + "SELECT t.*, k.n FROM "
-                f"unnest(ARRAY[:{', :'.join(KEYS)}]::int[]) WITH ORDINALITY "
-                f"AS k(id, n) JOIN {TABLE} t USING (id);\n",
+                f"unnest((SELECT ARRAY[:{', :'.join(KEYS)}]::int[])) WITH "
+                f"ORDINALITY AS k(id, n) JOIN {TABLE} t USING (id);\n",
     "hot": "\\set row 1\n\\set amount 1\n" + ADD,
     "hot-many": "\\set row 1\n\\set amount 1\n\\startpipeline\nBEGIN;\n"
-                + ADD * MANY + "COMMIT;\n\\endpipeline\n",
+                + ADD.replace(";", " RETURNING *;") * MANY
+                + "COMMIT;\n\\endpipeline\n",
     "transfer": _transfer(CHOOSE),
     # What a program does that knows of deadlocks.
     "transfer-ordered": _transfer(CHOOSE + r"""\set low least(:from, :to)
@@ -127,6 +130,11 @@ class Way(abc.ABC):
     def measure(self, stage, seconds):
         """What was measured in so many seconds, as above."""
 
+    @staticmethod
+    def lasts(seconds):
+        """For how long it measures when told to for so many seconds."""
+        return seconds
+
 
 class Lockkeeper(Way):
     """`lockkeeper bench`."""
@@ -170,7 +178,7 @@ class Pgbench(Way):
             else "simple"	# faster there than unnamed ones
         path = stage.files / f"{self.script}.sql"
         path.write_text(SCRIPTS[self.script])
-        whole = max(1, round(seconds))		# it knows no fractions
+        whole = self.lasts(seconds)
         command = [
             bindir / "pgbench", "--no-vacuum", "--file", path, "--client",
             str(self.clients), "--jobs", str(min(2, self.clients)), "--time",
@@ -191,6 +199,10 @@ class Pgbench(Way):
                 "deadlocks": self._count(said, "total number of retries"),
                 "done": self._count(said, "number of transactions actually "
                                     "processed")} | self._latencies(stage)
+
+    @staticmethod
+    def lasts(seconds):
+        return max(1, round(seconds))		# it knows no fractions
 
     @staticmethod
     def _count(said, what):

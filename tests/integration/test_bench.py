@@ -233,6 +233,13 @@ def test_compare_prints_rows_with_what_is_installed():
         is_measured = re.search(rf"^  {way} +[\d,.]+ ", done.stdout, re.M)
         is_named = f"not installed, and left out: {name} (" in done.stdout
         assert bool(is_measured) != is_named, (way, done.stdout)
+    cpu = re.search(r"^  CPU, us each( +\w+){5}\n  Lockkeeper((?: +[\d,.]+){5})$",
+                    done.stdout, re.M).group(2)
+    client, loop, workers, postgres, together = map(
+        float, cpu.replace(",", "").split())
+    assert client > 0 and min(loop, workers, postgres) >= 0
+    assert together == pytest.approx(client + loop + workers + postgres,
+                                     rel=0.02, abs=0.03)
     assert "Lockkeeper / direct, 16 sessions: " in done.stdout
     assert re.search(r"MiB that the daemon grew by: at most 40; it is [\d.]+: ",
                      done.stdout)
