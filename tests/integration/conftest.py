@@ -53,7 +53,7 @@ WITH_SANITIZERS = {
                      "group_commit", "hostile_server", "idle", "lanes",
                      "liblockkeeper", "orm_many", "orm_tx", "parking", "pool",
                      "pubsub", "python_cancel", "reload", "rude", "signals",
-                     "transactions", "units", "with"),
+                     "transactions", "units"),
 }
 
 

@@ -9,7 +9,8 @@ from checks import assert_nothing_left, update
 from client import LkError, bad, encode, pairs
 from timing import SANITIZED, eventually, note
 
-N_ROWS = int(os.environ.get("LK_CURSOR_ROWS", "1000000"))
+N_ROWS = int(os.environ.get("LK_CURSOR_ROWS",
+                            "100000" if SANITIZED else "1000000"))
 
 SERIES = "SELECT generate_series(1, $1::int) AS i"
 
