@@ -1217,8 +1217,10 @@ a_prepared_transaction_is_named(void **state)
 
 	(void)state;
 	if (side_int("SELECT current_setting('max_prepared_transactions')")
-	    == 0)
+	    == 0) {
+		print_message("max_prepared_transactions is 0\n");
 		skip();
+	}
 	side_do("BEGIN; UPDATE r SET v = 1 WHERE id = 4");
 	side_do("PREPARE TRANSACTION 'lk test db'");
 	post_job(&worker, &want);
