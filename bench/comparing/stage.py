@@ -7,17 +7,13 @@ import resource
 import shutil
 import signal
 import subprocess
-import sys
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests/integration"))
-
-# pylint: disable=wrong-import-position
 import daemon
 import process
 from cluster import Cluster, short_tempdir
 from timing import eventually
 
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 SESSIONS = 16
 ROWS = 10000
 FIRST_BALANCE = 1000

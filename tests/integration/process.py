@@ -99,6 +99,10 @@ def _status(pid, key):
 
 def cpu_ticks(pid):
     """User and system time, in clock ticks, of all its threads."""
-    with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
-        fields = stat.read().rpartition(")")[2].split()
-    return int(fields[11]) + int(fields[12])
+    return sum(map(int, stat(pid)[11:13]))
+
+
+def stat(pid):
+    """The fields of /proc/PID/stat behind its name: the first is its state."""
+    with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as f:
+        return f.read().rpartition(")")[2].split()
