@@ -83,17 +83,18 @@ def end(process, number=signal.SIGTERM, timeout_s=5.0):
 
 
 def resident_kib(pid):
-    return _status(pid, "VmRSS")
+    return status(pid, "VmRSS")
 
 
 def peak_kib(pid):
     """The most that it ever was resident."""
-    return _status(pid, "VmHWM")
+    return status(pid, "VmHWM")
 
 
-def _status(pid, key):
-    with open(f"/proc/{pid}/status", encoding="ascii") as status:
-        return next(int(line.split()[1]) for line in status
+def status(pid, key):
+    """A number of /proc/PID/status."""
+    with open(f"/proc/{pid}/status", encoding="ascii") as f:
+        return next(int(line.split()[1]) for line in f
                     if line.startswith(key + ":"))
 
 

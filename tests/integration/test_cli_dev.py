@@ -29,10 +29,9 @@ def children(pid):
 
 def is_alive(pid):
     try:
-        stat = pathlib.Path(f"/proc/{pid}/stat").read_text()
+        return process.stat(pid)[0] != "Z"
     except OSError:
         return False
-    return stat.rpartition(")")[2].split()[0] != "Z"
 
 
 class Dev:

@@ -18,20 +18,6 @@ from timing import SANITIZED, eventually, note, stays, within
 N_IDLE = 10_000
 
 
-
-def status(pid, key):
-    """A number of /proc/PID/status: VmRSS in KiB, Threads."""
-    with open(f"/proc/{pid}/status", encoding="ascii") as f:
-        return next(int(line.split()[1]) for line in f
-                    if line.startswith(key + ":"))
-
-
-def ticks(pid):
-    """CPU time so far, in ticks of a hundredth of a second."""
-    with open(f"/proc/{pid}/stat", encoding="ascii") as f:
-        return sum(map(int, f.read().rsplit(")")[1].split()[11:13]))
-
-
 def n_files(pid):
     return len(os.listdir(f"/proc/{pid}/fd"))
 
@@ -141,13 +127,13 @@ def test_what_an_unreading_client_asked_for_is_not_piled_up(db, lockkeeperd):
     lazy, other = daemon.connect(), daemon.connect()
     tx = f"#{lazy.call('BEGIN')}"
     lazy.call(tx, "SQL", update(1))
-    before = status(daemon.pid, "VmRSS")
+    before = process.resident_kib(daemon.pid)
     for i in range(n):
         lazy.send(f"@{i}", "SQL", "SELECT repeat('x', 1048576) AS v")
     eventually(lambda: other.show("clients")[0]["stalled_ms"], "it is stalled")
     for _ in range(20):
         assert other.call("SQL", "SELECT 1 AS v") == [{"v": 1}]
-    grown = (status(daemon.pid, "VmRSS") - before) / 1024
+    grown = (process.resident_kib(daemon.pid) - before) / 1024
     note("memory for 300 MiB that nobody reads", grown, 40, "MiB")
     assert SANITIZED or grown < 40
     lazy.send("@c", tx, "COMMIT")
@@ -164,13 +150,13 @@ def test_what_waits_for_its_turn_is_not_piled_up_either(db, lockkeeperd):
     c = daemon.connect()
     holder = db.connect()
     holder.query("BEGIN; " + update(1))
-    before = status(daemon.pid, "VmRSS")
+    before = process.resident_kib(daemon.pid)
     c.send("%first", "SQL", update(1))
     db.wait_for_waiters(1)
     for i in range(n):
         c.send(f"%t{i}", "SQL", "SELECT repeat('x', 1048576) AS v")
     stays(lambda: not c.has_reply(), "all wait for the first", 1.0)
-    grown = (status(daemon.pid, "VmRSS") - before) / 1024
+    grown = (process.resident_kib(daemon.pid) - before) / 1024
     note("memory for 200 MiB that wait for their turn", grown, 40, "MiB")
     assert SANITIZED or grown < 40
     holder.query("COMMIT")
@@ -194,12 +180,12 @@ def test_replies_that_wait_for_their_turn_are_bounded(db, lockkeeperd):
     with db.connect() as holder:
         holder.query("BEGIN; " + update(1))
         c.send("SQL", update(1))
-        before = status(daemon.pid, "VmRSS")
+        before = process.resident_kib(daemon.pid)
         c.send_raw(n * asked)
         eventually(lambda: max(row["outstanding"] for row in
                                admin.show("clients")) == 2 * n + 1,
                    "all have come", 30)
-        grown = (status(daemon.pid, "VmRSS") - before) / 1024
+        grown = (process.resident_kib(daemon.pid) - before) / 1024
         note("20,000 long replies behind another, memory", grown, 64, "MiB")
         if not SANITIZED:
             assert grown < 64 < n * len(once) / (1 << 20)
@@ -223,10 +209,10 @@ def test_without_descriptors_it_waits_and_does_not_spin(daemon):
         late.connect(daemon.socket)
         late.sendall(b"PING\r\n")
         eventually(lambda: "cannot accept" in daemon.log, "it says so")
-        start = ticks(daemon.pid)
+        start = process.cpu_ticks(daemon.pid)
         stays(lambda: c.call("PING") == "PONG", "the others are served", 2.5,
               every_s=0.5)
-        assert ticks(daemon.pid) - start <= 5, "it spins"
+        assert process.cpu_ticks(daemon.pid) - start <= 5, "it spins"
         assert daemon.log.count("cannot accept") == 1
         resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, before)
         late.settimeout(10)
@@ -297,7 +283,8 @@ def idle_clients(held, lockkeeperd):
     c, admin = daemon.connect(), daemon.connect()
     c.call("SQL", "SELECT 1")
     c.call("MODELS")	# the catalog has been read
-    before = status(daemon.pid, "VmRSS"), status(daemon.pid, "Threads")
+    before = (process.resident_kib(daemon.pid),
+              process.status(daemon.pid, "Threads"))
     sockets = []
     try:
         for i in range(N_IDLE):
@@ -317,12 +304,12 @@ def idle_clients(held, lockkeeperd):
 
 def test_ten_thousand_idle_clients_cost_a_kib_each(db, held, idle_clients):
     daemon, c, admin, (rss_before, threads_before) = idle_clients
-    rss = status(daemon.pid, "VmRSS")
+    rss = process.resident_kib(daemon.pid)
     each = (rss - rss_before) * 1024 / N_IDLE
     note(f"{N_IDLE} idle clients, memory of each", each, 1024, "B ")
     if not SANITIZED:
         assert each <= 1024
-    assert status(daemon.pid, "Threads") <= threads_before
+    assert process.status(daemon.pid, "Threads") <= threads_before
     assert int(c.call("SHOW", "stats")["clients_accepted"]) > N_IDLE
     with within(1000, "10,000 tagged requests beside 10,000 idle clients"):
         for i in range(N_IDLE):
@@ -340,7 +327,7 @@ def test_ten_thousand_idle_clients_cost_a_kib_each(db, held, idle_clients):
     for i in range(N_IDLE):
         good(c.tag(f"w{i}", timeout_s=60))
     assert db.v(1) == N_IDLE + 1
-    assert status(daemon.pid, "Threads") <= threads_before + 8
+    assert process.status(daemon.pid, "Threads") <= threads_before + 8
 
 
 def _one_more(client):
