@@ -168,10 +168,16 @@ def test_scenario_28_a_convoy_is_fair_and_disturbs_nobody(db, lockkeeperd):
     other = c		# one connection, as coroutines have
     n_tasks, n_each = 200, 20
     began, took, left, others = {}, [], {}, []
+    before, passed = {}, []	# by how many, from sending it to its reply
+
+    def ask(tag):
+        began[tag] = time.monotonic()
+        before[tag] = len(took)
+        add(c, 1, f"@{tag}", f"%{tag}")
+
     for i in range(n_tasks):
         left[f"t{i}"] = n_each - 1
-        began[f"t{i}"] = time.monotonic()
-        add(c, 1, f"@t{i}", f"%t{i}")
+        ask(f"t{i}")
     asked = time.monotonic()
     add(other, 2, "@other", "%other")
     while left:
@@ -183,16 +189,17 @@ def test_scenario_28_a_convoy_is_fair_and_disturbs_nobody(db, lockkeeperd):
             asked = time.monotonic()
             add(other, 2, "@other", "%other")
             continue
+        passed.append(len(took) - before[tag])
         took.append(time.monotonic() - began[tag])
         if left[tag] == 0:
             del left[tag]
             continue
         left[tag] -= 1
-        began[tag] = time.monotonic()
-        add(c, 1, f"@{tag}", f"%{tag}")
+        ask(tag)
     good(c.tag("other"))
     assert db.v(1) == n_tasks * n_each
-    assert max(took) <= 10 * statistics.mean(took), "somebody starved"
+    # In turn, all others have had theirs; those that came at once have no order.
+    assert max(passed) <= 5 * n_tasks, "somebody starved"
     # Another row's writer does not stand behind two hundred of this one's.
     assert statistics.median(others) < max(statistics.median(took), 0.05)
     assert n_verdicts(c) == 0
