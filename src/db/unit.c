@@ -440,6 +440,15 @@ fail_commit(struct unit *unit)
 		    pipe->error.message : "COMMIT rolled it back");
 }
 
+/* What is too large is what the unit failed of only where it was seen before COMMIT
+ * was sent. */
+static LK_ON_WORKER bool
+is_why(const struct unit *unit, const struct lk_run *run)
+{
+	return run->item->error.is_set ||
+	    (run->is_over && !unit->commit->was_executed);
+}
+
 /* The first error is what the unit failed of. */
 static LK_ON_WORKER void
 finish_failed(struct unit *unit)
@@ -449,7 +458,7 @@ finish_failed(struct unit *unit)
 	for (run = unit->exec->runs; run < unit->commit; run++) {
 		run->is_settled = true;
 		run->item->outcome = LK_ITEM_UNSENT;
-		if (failed == NULL && (run->item->error.is_set || run->is_over))
+		if (failed == NULL && is_why(unit, run))
 			failed = run;
 	}
 	unit->commit->is_settled = true;

@@ -722,6 +722,18 @@ def test_a_server_killed_after_commit_was_sent_is_unknown(
         eventually(lambda: db.v(2) == 1, "the unit is committed")
 
 
+def test_a_reply_too_large_is_not_why_commit_was_lost(db, lockkeeperd):
+    db.sql("""ALTER TABLE r ADD w text; UPDATE r SET w = repeat('x', 30000);
+        CREATE FUNCTION die() RETURNS trigger LANGUAGE plpgsql AS
+        'BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NULL; END';
+        CREATE CONSTRAINT TRIGGER t AFTER UPDATE ON r DEFERRABLE INITIALLY
+        DEFERRED FOR EACH ROW EXECUTE FUNCTION die()""")
+    c = lockkeeperd(limits={"result": "20KiB"}).connect()
+    got = bad("UNKNOWN", unit(c, ("UPDATE", "r", "1", "SET", "v", "=", "1")))
+    assert "COMMIT" in got
+    assert db.v(1) == 0
+
+
 def test_a_backend_that_is_terminated_costs_a_replay(db, lockkeeperd):
     c = lockkeeperd().connect()
     holder = hold(db)
