@@ -115,12 +115,26 @@ lk_shapes_forget(struct lk_database *db)
 	db->n_shapes = 0;
 }
 
+void
+lk_shape_put_together(const struct lk_key_shape *shape, struct lk_job *job)
+{
+	const struct lk_keyed *keyed = shape->keyed;
+	size_t n = keyed->plan.n_params;
+
+	if (keyed->sql == NULL)
+		return;
+	job->together.sql = lk_xstrdup(keyed->sql);
+	job->together.types = lk_xcalloc(n, sizeof(*keyed->types));
+	memcpy(job->together.types, keyed->types, n * sizeof(*keyed->types));
+}
+
 /* ---- the queue ---- */
 
 bool
 lk_batch_takes(const struct lk_request *req)
 {
-	return req->shape != NULL && req->tx == NULL && !req->is_alone;
+	return req->shape != NULL && req->tx == NULL && !req->is_alone &&
+	    !req->plan.is_write;
 }
 
 /* One that comes again stands where it stood, as in ready_reads. */
@@ -297,20 +311,14 @@ static struct lk_job *
 make_job(const struct batch *batch)
 {
 	const struct lk_key_shape *shape = batch->reqs[0]->shape;
-	const struct lk_keyed *keyed = shape->keyed;
 	struct lk_job *job = lk_job_new(batch->n);
 	size_t i;
 
 	for (i = 0; i < batch->n; i++)
 		lk_worker_fill(&job->items[i], batch->reqs[i]);
 	/* Two of one shape: all are. */
-	if (batch->reqs[1]->shape != shape || keyed->sql == NULL)
-		return job;
-	job->together.sql = lk_xstrdup(keyed->sql);
-	job->together.types = lk_xcalloc(keyed->plan.n_params,
-	    sizeof(*keyed->types));
-	memcpy(job->together.types, keyed->types,
-	    keyed->plan.n_params * sizeof(*keyed->types));
+	if (batch->reqs[1]->shape == shape)
+		lk_shape_put_together(shape, job);
 	return job;
 }
 

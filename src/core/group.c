@@ -1,14 +1,19 @@
 /*
  * Group commit: statements of autocommit that wait for the same row are sent
  * together, as one transaction with one COMMIT, and each has its reply when that
- * is through.  If it does not come through nothing has been done, and each is
- * sent once more, alone.
+ * is through.  Those of one shape (orm/keyed.h) are one statement there, which
+ * writes the row once.  If it does not come through nothing has been done, and each
+ * is sent once more, alone.
  */
 #include <stdlib.h>
 
 #include "base/die.h"
 #include "core/internal.h"
 
+/* One statement for all costs PostgreSQL as much as some ten of them do. */
+#define FOLD_MIN	16
+/* Of values in one statement, which are copied for it. */
+#define FOLD_MAX_BYTES	((size_t)256 * 1024)
 /* How long nobody shares a transaction in a lane whose last group has failed. */
 #define SINGLY_US	(500 * LK_US_PER_MS)
 
@@ -39,6 +44,33 @@ may_go(const struct lk_request *req)
 	    !lk_request_is_held_back(req);
 }
 
+static size_t
+value_bytes(const struct lk_plan *plan)
+{
+	size_t i, total = 0;
+
+	for (i = 0; i < plan->n_params; i++)
+		total += plan->params[i].len;
+	return total;
+}
+
+/* They mean the same row: they have gone one after the other to one lane. */
+static bool
+may_be_one(struct lk_request **reqs, size_t n)
+{
+	const struct lk_key_shape *shape = reqs[0]->shape;
+	size_t i, total = 0;
+
+	if (n < FOLD_MIN || shape == NULL)
+		return false;
+	for (i = 0; i < n && total <= FOLD_MAX_BYTES; i++) {
+		if (reqs[i]->shape != shape)
+			return false;
+		total += value_bytes(&reqs[i]->plan);
+	}
+	return total <= FOLD_MAX_BYTES;
+}
+
 static struct lk_job *
 make_job(struct lk_request **reqs, size_t n)
 {
@@ -51,6 +83,8 @@ make_job(struct lk_request **reqs, size_t n)
 		lk_worker_fill(&job->items[i], reqs[i]);
 	job->items[n].kind = LK_ITEM_CONTROL;
 	job->items[n].sql = "COMMIT";
+	if (may_be_one(reqs, n))
+		lk_shape_put_together(reqs[0]->shape, job);
 	return job;
 }
 

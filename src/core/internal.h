@@ -128,7 +128,7 @@ void	lk_tx_lose(struct lk_request *req, struct lk_error *why);
 void	lk_tx_job_done(struct lk_tx *tx, struct lk_worker *worker,
 	    struct lk_request *req, struct lk_job *job);
 
-/* batch.c: reads by key */
+/* batch.c: shapes, and reads by key */
 void	lk_batch_init(struct lk_database *db);
 void	lk_batch_fini(struct lk_database *db);
 /* Whether the call is of a shape that is known, which its request then has. */
@@ -141,6 +141,9 @@ void	lk_shape_leave(struct lk_request *req);
 void	lk_shape_let_go(struct lk_key_shape **shape);
 /* The catalog is another. */
 void	lk_shapes_forget(struct lk_database *db);
+/* All of the job's items are requests of this shape: they may be one statement. */
+void	lk_shape_put_together(const struct lk_key_shape *shape,
+	    struct lk_job *job);
 /* Whether it is to wait for a reader and not for any slot. */
 bool	lk_batch_takes(const struct lk_request *req);
 /* It is in the queue of reads from now on, or no more. */

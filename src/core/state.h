@@ -233,8 +233,8 @@ struct lk_database {
 };
 
 /*
- * Reads by key of one shape.  Lives as long as its database knows it or a
- * request is of it.
+ * Reads by key of one shape, or UPDATEs of a row.  Lives as long as its database
+ * knows it or a request is of it.
  */
 struct lk_key_shape {
 	struct lk_list	 link;		/* database->all_shapes */
@@ -243,7 +243,7 @@ struct lk_key_shape {
 	unsigned	 n_holds;
 	struct lk_catalog *catalog;	/* held */
 	struct lk_keyed	*keyed;
-	struct lk_list	 ready;		/* requests in ready_reads, in order */
+	struct lk_list	 ready;		/* reads in ready_reads, in order */
 };
 
 /* ---- clients and tasks ---- */

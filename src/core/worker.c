@@ -479,7 +479,9 @@ count_statements(struct lk_core *core, const struct lk_job *job)
 {
 	size_t i;
 
-	if (job->was_together)
+	if (job->is_group)
+		core->stats.folded += job->was_together ? job->n_items - 1 : 0;
+	else if (job->was_together)
 		core->stats.coalesced += job->n_items;
 	else if (job->together.sql != NULL)
 		core->stats.statements += job->n_items;
@@ -622,6 +624,9 @@ group_undone(struct lk_worker *worker, struct lk_job *job)
 	if (job->after == LK_XACT_GONE)
 		lk_worker_settle(worker);
 	lk_group_failed(lk_worker_request(worker));
+	/* What it was made by may be old. */
+	if (job->together.sql != NULL)
+		lk_catalog_doubt(worker->database);
 	worker->database->core->stats.group_replays++;
 	for (i = job->n_items - 1; i-- > 0; ) {
 		item = &job->items[i];

@@ -245,6 +245,7 @@ take_model(struct reading *reading, const PGresult *res, int row)
 	model->is_view = relkind != 'r' && relkind != 'p';
 	model->has_triggers = is_true_at(res, row, 5);
 	model->is_alone = is_true_at(res, row, 6);
+	model->has_checks = is_true_at(res, row, 7);
 }
 
 static void
@@ -378,7 +379,7 @@ static const struct question questions[] = {
 	    "AND NOT a.attisdropped ORDER BY c.oid, a.attnum", 4, take_field },
 	/* What is done to a table is done to those that inherit from it. */
 	{ "WITH RECURSIVE models AS (SELECT c.oid, n.nspname, c.relname, "
-	    "c.relkind" FROM_CLASSES "WHERE" IS_MODEL "), below AS ("
+	    "c.relkind, c.relchecks" FROM_CLASSES "WHERE" IS_MODEL "), below AS ("
 	    "SELECT oid AS top, oid FROM models UNION "
 	    "SELECT b.top, i.inhrelid FROM below b "
 	    "JOIN pg_catalog.pg_inherits i ON i.inhparent" EQ "b.oid) "
@@ -392,8 +393,8 @@ static const struct question questions[] = {
 	    "SELECT FROM pg_catalog.pg_rewrite r WHERE r.ev_class" EQ "c.oid "
 	    "AND r.rulename" NE "'_RETURN')), m.relkind" EQ "'r' "
 	    "AND NOT EXISTS (SELECT FROM pg_catalog.pg_inherits i "
-	    "WHERE i.inhparent" EQ "m.oid OR i.inhrelid" EQ "m.oid) "
-	    "FROM models m ORDER BY m.oid", 7, take_model },
+	    "WHERE i.inhparent" EQ "m.oid OR i.inhrelid" EQ "m.oid), "
+	    "m.relchecks" NE "0 FROM models m ORDER BY m.oid", 8, take_model },
 	{ "SELECT a.attrelid, a.attname, a.attnum, a.atttypid, "
 	    "pg_catalog.format_type(a.atttypid, a.atttypmod), "
 	    "a.attnotnull, a.attgenerated" EQ "'' AND "

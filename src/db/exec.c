@@ -65,6 +65,7 @@ lk_exec_fini(struct lk_exec *exec)
 		lk_run_clear(&exec->runs[i]);
 		lk_param_types_fini(&exec->runs[i].types_before);
 	}
+	lk_together_forget(exec);
 	free(exec->runs);
 	lk_clean_fini(&exec->clean);
 	lk_pipe_fini(&exec->pipe);

@@ -11,12 +11,14 @@
 struct place {
 	struct lk_buf	 out;		/* its rows */
 	uint64_t	 n_rows;
+	bool		 is_over;	/* it was larger than limit_each */
 };
 
 struct lk_rows {
 	enum lk_shape	 shape;
 	struct place	*places;	/* heap; NULL: there is but one reply */
 	size_t		 n_places;
+	size_t		 limit_each;
 	size_t		 n_divided_bytes;	/* in all of them */
 	size_t		 largest;	/* of the rows in them */
 	bool		 is_kept;	/* all that comes, until it is finished:
@@ -95,10 +97,11 @@ lk_rows_new(struct lk_format format, enum lk_shape shape,
 }
 
 void
-lk_rows_set_places(struct lk_rows *rows, size_t n_places)
+lk_rows_set_places(struct lk_rows *rows, size_t n_places, size_t limit_each)
 {
 	lk_assert_worker();
 	rows->n_places = n_places;
+	rows->limit_each = limit_each;
 	rows->places = lk_xcalloc(n_places, sizeof(*rows->places));
 }
 
@@ -190,10 +193,13 @@ put_in_place(struct lk_rows *rows, size_t row)
 	if (place == NULL || (++place->n_rows > 1 && has_one_row(rows)))
 		return;
 	lk_form_put_row(&rows->form, row);
-	lk_buf_append(&place->out, out->data, out->len);
-	rows->n_divided_bytes += out->len;
 	if (out->len > rows->largest)
 		rows->largest = out->len;
+	place->is_over |= place->out.len + out->len > rows->limit_each;
+	if (!place->is_over) {
+		lk_buf_append(&place->out, out->data, out->len);
+		rows->n_divided_bytes += out->len;
+	}
 	rows->is_over |= out->broken || place->out.broken;
 	lk_buf_truncate(out, 0);
 }
@@ -400,13 +406,15 @@ head_bytes(const struct lk_rows *rows)
 }
 
 int
-lk_rows_divide(struct lk_rows *rows)
+lk_rows_divide(struct lk_rows *rows, struct lk_error *error)
 {
 	lk_assert_worker();
 	if (rows->is_over || (rows->is_kept && encode_kept(rows) < 0))
 		return -LK_E_LIMIT;
-	if (rows->form.error.is_set)
+	if (rows->form.error.is_set) {
+		lk_error_move(error, &rows->form.error);
 		return -LK_E_INVAL;
+	}
 	return rows->n_divided_bytes + rows->n_places * head_bytes(rows) <=
 	    rows->form.limit ? 0 : -LK_E_LIMIT;
 }
@@ -437,6 +445,8 @@ lk_rows_finish_place(struct lk_rows *rows, size_t i, struct lk_buf *out,
 	struct place *place = &rows->places[i];
 
 	lk_assert_worker();
+	if (place->is_over)
+		return -LK_E_LIMIT;
 	if (check_met(rows, place->n_rows, error) < 0)
 		return -LK_E_INVAL;
 	if (has_one_row(rows) && place->n_rows == 0)
@@ -445,5 +455,5 @@ lk_rows_finish_place(struct lk_rows *rows, size_t i, struct lk_buf *out,
 		lk_buf_move(out, &place->out);
 	else
 		put_rows_of(rows, place, out);
-	return out->broken ? -LK_E_LIMIT : 0;
+	return out->broken || out->len > rows->limit_each ? -LK_E_LIMIT : 0;
 }

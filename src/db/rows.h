@@ -25,10 +25,12 @@ struct lk_rows *lk_rows_new(struct lk_format format, enum lk_shape shape,
 	    const struct lk_with *with, const struct lk_types *types,
 	    size_t limit) LK_ON_WORKER;
 /*
- * Before any row is there: they are for as many replies, and the last column of
- * the statement's own, which is not shown, says for which a row is, from 1.
+ * Before any row is there: they are for as many replies, of limit_each bytes at
+ * most, and the last column of the statement's own, which is not shown, says for
+ * which a row is, from 1.
  */
-void	lk_rows_set_places(struct lk_rows *rows, size_t n_places) LK_ON_WORKER;
+void	lk_rows_set_places(struct lk_rows *rows, size_t n_places,
+	    size_t limit_each) LK_ON_WORKER;
 void	lk_rows_free(struct lk_rows **rows) LK_ON_WORKER;
 
 /*
@@ -67,10 +69,11 @@ int	lk_rows_finish(struct lk_rows *rows, struct lk_buf *out,
 	    struct lk_error *error) LK_ON_WORKER;
 /*
  * Where there are places, once all rows have been added: divide the rows.  0; or
- * -LK_E_LIMIT or -LK_E_INVAL: there is a reply among them that cannot be made,
- * or they are too large together.
+ * -LK_E_INVAL with error: there is a reply among them that cannot be made; or
+ * -LK_E_LIMIT: they are too large together.
  */
-int	lk_rows_divide(struct lk_rows *rows) LK_ON_WORKER;
+int	lk_rows_divide(struct lk_rows *rows, struct lk_error *error)
+	    LK_ON_WORKER;
 /* The largest row that was divided, in its form. */
 size_t	lk_rows_largest(const struct lk_rows *rows) LK_ON_WORKER;
 /* Then each of the replies once, as lk_rows_finish() does; i counts from 0. */

@@ -36,12 +36,16 @@ lk_run_take_error(struct lk_run *run, const PGresult *res)
 
 /* ---- results ---- */
 
-/* A unit's replies are one. */
+/* A unit's replies are one.  Each of a group's may be so large, and what is larger
+ * is not kept: twice as much is for what goes before their rows. */
 static LK_ON_WORKER size_t
-limit_of(const struct lk_exec *exec)
+limit_of(const struct lk_run *whole)
 {
+	const struct lk_exec *exec = whole->exec;
 	size_t limit = exec->job->limit_result;
 
+	if (exec->job->is_group && whole->n_places > 0)
+		return 2 * whole->n_places * limit;
 	return limit - (exec->n_reply_bytes < limit ? exec->n_reply_bytes :
 	    limit);
 }
@@ -51,10 +55,11 @@ new_rows(const struct lk_run *whole)
 {
 	const struct lk_item *item = whole->item;
 	struct lk_rows *rows = lk_rows_new(item->format, item->shape,
-	    &item->with, &whole->exec->session->types, limit_of(whole->exec));
+	    &item->with, &whole->exec->session->types, limit_of(whole));
 
 	if (whole->n_places > 0)
-		lk_rows_set_places(rows, whole->n_places);
+		lk_rows_set_places(rows, whole->n_places,
+		    whole->exec->job->limit_result);
 	return rows;
 }
 
@@ -186,6 +191,13 @@ set_over(struct lk_run *run, bool was_done)
 	    advice);
 	if (was_done)
 		error->retry = LK_RETRY_NO;
+}
+
+void
+lk_run_set_over(struct lk_run *run)
+{
+	lk_assert_worker();
+	set_over(run, true);
 }
 
 static LK_ON_WORKER void

@@ -97,7 +97,7 @@ static inline bool
 lk_run_has_effect(const struct lk_run *run)
 {
 	return !run->exec->job->is_unit ||
-	    run->exec->runs[run->exec->n_runs - 1].has_answer;
+	    run->exec->runs[run->exec->job->n_items - 1].has_answer;
 }
 
 /* A result of its statement, as lk_pipe_fn; and one that nobody looks at. */
@@ -117,6 +117,8 @@ void	lk_run_look_up_types(struct lk_exec *exec) LK_ON_WORKER;
 /* exec's: its statement has been described, and what can be sent was. */
 void	lk_exec_described(struct lk_run *run) LK_ON_WORKER;
 
+/* The error for one that was done and whose reply is too large. */
+void	lk_run_set_over(struct lk_run *run) LK_ON_WORKER;
 /* Fill in the item: outcome, and reply or error. */
 void	lk_run_settle(struct lk_run *run) LK_ON_WORKER;
 /* Nothing has come back for it. */

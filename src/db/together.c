@@ -12,6 +12,13 @@
 #include "db/prepare.h"
 #include "db/run.h"
 
+/* Without a group's COMMIT. */
+static size_t
+n_items(const struct lk_exec *exec)
+{
+	return exec->job->n_items - exec->job->is_group;
+}
+
 static struct lk_run *
 whole_of(struct lk_exec *exec)
 {
@@ -37,7 +44,7 @@ were_small(struct lk_exec *exec)
 	const struct lk_stmt *stmt = statement_of(exec);
 
 	return stmt != NULL && stmt->row_bytes > 0 &&
-	    stmt->row_bytes <= WHOLE_BYTES / exec->job->n_items;
+	    stmt->row_bytes <= WHOLE_BYTES / n_items(exec);
 }
 
 static LK_ON_WORKER void
@@ -81,18 +88,16 @@ hash_values(const struct lk_item *item)
 
 /* In order of the first item with each, so a hot row is asked for once. */
 static LK_ON_WORKER void
-find_places(struct lk_exec *exec)
+share_places(struct lk_exec *exec)
 {
 	const struct lk_item *items = exec->job->items;
 	struct lk_places *places = &exec->places;
-	size_t n = exec->job->n_items, n_seen = 2, i, at;
+	size_t n = n_items(exec), n_seen = 2, i, at;
 	size_t *seen;		/* places, from 1, by hash; never full */
 
 	while (n_seen < 2 * n)
 		n_seen *= 2;
 	seen = lk_xcalloc(n_seen, sizeof(*seen));
-	*places = (struct lk_places){ lk_xcalloc(n, sizeof(size_t)),
-	    lk_xcalloc(n, sizeof(size_t)), 0 };
 	for (i = 0; i < n; i++) {
 		at = hash_values(&items[i]) & (n_seen - 1);
 		while (seen[at] != 0 && !has_same_values(&items[i],
@@ -105,6 +110,24 @@ find_places(struct lk_exec *exec)
 		places->of_item[i] = seen[at] - 1;
 	}
 	free(seen);
+}
+
+/* Who writes twice is not who writes once. */
+static LK_ON_WORKER void
+find_places(struct lk_exec *exec)
+{
+	struct lk_places *places = &exec->places;
+	size_t n = n_items(exec);
+
+	*places = (struct lk_places){ lk_xcalloc(n, sizeof(size_t)),
+	    lk_xcalloc(n, sizeof(size_t)), 0 };
+	if (!exec->job->is_group) {
+		share_places(exec);
+		return;
+	}
+	for (; places->n < n; places->n++)
+		places->of_item[places->n] = places->item[places->n] =
+		    places->n;
 }
 
 /* ---- asking ---- */
@@ -122,11 +145,9 @@ put_array(struct lk_buf *array, const struct lk_exec *exec, size_t param)
 	lk_buf_putc(array, '}');
 }
 
-static void	on_sync(void *ctx, PGresult **res);
-
-/* With these parameters, which need not stay. */
+/* With parameters that need not stay. */
 static LK_ON_WORKER void
-send(struct lk_run *whole)
+send_arrays(struct lk_run *whole)
 {
 	const struct lk_job *job = whole->exec->job;
 	size_t n = job->items[0].n_params, i;
@@ -143,13 +164,48 @@ send(struct lk_run *whole)
 	}
 	whole->state = LK_RUN_SENT;
 	lk_prepare_send(whole);
-	lk_pipe_sync(&whole->exec->pipe, on_sync, whole);
 	for (i = 0; i < n; i++)
 		lk_buf_fini(&arrays[i]);
 	free(arrays);
 	free(item->params);
 	item->params = NULL;
 	item->n_params = 0;
+}
+
+void
+lk_together_forget(struct lk_exec *exec)
+{
+	lk_assert_worker();
+	exec->together.with = (struct lk_with){ 0 };
+	free(exec->places.of_item);
+	free(exec->places.item);
+	exec->places = (struct lk_places){ 0 };
+	lk_error_fini(&exec->together.error);
+}
+
+void
+lk_together_send(struct lk_exec *exec)
+{
+	struct lk_run *whole = whole_of(exec);
+	const struct lk_item *like = &exec->job->items[0];
+	size_t i;
+
+	lk_assert_worker();
+	lk_together_forget(exec);	/* it may have been sent before */
+	exec->together.kind = LK_ITEM_SQL;
+	exec->together.sql = exec->job->together.sql;
+	exec->together.format = like->format;
+	exec->together.shape = like->shape;
+	exec->together.with = like->with;	/* the item's */
+	find_places(exec);
+	whole->n_places = exec->places.n;
+	whole->is_whole = were_small(exec);
+	/* Whoever asks for one of them means all. */
+	for (i = 0; i < n_items(exec); i++)
+		exec->runs[i].state = LK_RUN_SENT;
+	/* Never cancelled for its size: what follows could be hit. */
+	exec->n_in_flight = exec->job->n_items;
+	send_arrays(whole);
 }
 
 static void
@@ -164,7 +220,8 @@ on_sync(void *ctx, PGresult **res)
 		lk_pipe_sync(&whole->exec->pipe, on_sync, whole);
 	} else if (whole->again != LK_RUN_AGAIN_NO) {
 		lk_run_again(whole);
-		send(whole);
+		send_arrays(whole);
+		lk_pipe_sync(&whole->exec->pipe, on_sync, whole);
 	} else {
 		whole->state = LK_RUN_DONE;
 		whole->exec->n_unread = 0;
@@ -174,25 +231,9 @@ on_sync(void *ctx, PGresult **res)
 static LK_ON_WORKER void
 ask(struct lk_exec *exec)
 {
-	struct lk_run *whole = whole_of(exec);
-	const struct lk_item *like = &exec->job->items[0];
-	size_t i;
-
-	exec->together.kind = LK_ITEM_SQL;
-	exec->together.sql = exec->job->together.sql;
-	exec->together.format = like->format;
-	exec->together.shape = like->shape;
-	exec->together.with = like->with;	/* the item's */
-	find_places(exec);
-	whole->n_places = exec->places.n;
-	whole->is_whole = were_small(exec);
-	/* Whoever asks for one of them means all. */
-	for (i = 0; i < exec->job->n_items; i++)
-		exec->runs[i].state = LK_RUN_SENT;
-	/* Never cancelled for its size: what follows could be hit. */
-	exec->n_in_flight = exec->job->n_items;
+	lk_together_send(exec);
 	exec->n_unread = 1;
-	send(whole);
+	lk_pipe_sync(&exec->pipe, on_sync, whole_of(exec));
 	(void)lk_pipe_run(&exec->pipe, &exec->n_unread);
 	exec->n_in_flight = exec->n_unread = 0;
 }
@@ -209,10 +250,14 @@ copy_error(struct lk_item *item, const struct lk_error *why)
 static LK_ON_WORKER void
 finish_place(struct lk_exec *exec, size_t place)
 {
-	struct lk_item *item = &exec->job->items[exec->places.item[place]];
+	struct lk_run *run = &exec->runs[exec->places.item[place]];
+	struct lk_item *item = run->item;
+	int rc = lk_rows_finish_place(whole_of(exec)->rows, place, &item->reply,
+	    &item->error);
 
-	item->outcome = lk_rows_finish_place(whole_of(exec)->rows, place,
-	    &item->reply, &item->error) == 0 ? LK_ITEM_DONE : LK_ITEM_FAILED;
+	if (rc == -LK_E_LIMIT)
+		lk_run_set_over(run);
+	item->outcome = rc == 0 ? LK_ITEM_DONE : LK_ITEM_FAILED;
 }
 
 /* What the first with the same values has got. */
@@ -233,12 +278,13 @@ encode(struct lk_exec *exec)
 	struct lk_item *items = exec->job->items;
 	size_t i, first;
 
-	if (whole->rows == NULL || lk_rows_divide(whole->rows) < 0)
+	if (whole->rows == NULL ||
+	    lk_rows_divide(whole->rows, &exec->together.error) < 0)
 		return false;
 	note_size(exec, whole->rows);
 	for (i = 0; i < exec->places.n; i++)
 		finish_place(exec, i);
-	for (i = 0; i < exec->job->n_items; i++) {
+	for (i = 0; i < n_items(exec); i++) {
 		first = exec->places.item[exec->places.of_item[i]];
 		if (first != i)
 			copy_answer(&items[i], &items[first]);
@@ -262,21 +308,37 @@ fail_all(struct lk_exec *exec)
 	}
 }
 
+/* It has been done, and there is no telling what came of it. */
+static LK_ON_WORKER void
+fail_done(struct lk_exec *exec)
+{
+	size_t i;
+
+	for (i = 0; i < n_items(exec); i++) {
+		if (exec->together.error.is_set)
+			copy_error(&exec->job->items[i],
+			    &exec->together.error);
+		else
+			lk_run_set_over(&exec->runs[i]);
+		exec->job->items[i].outcome = LK_ITEM_FAILED;
+		exec->runs[i].is_settled = true;
+	}
+	exec->job->was_together = true;
+}
+
+void
+lk_together_settle(struct lk_exec *exec)
+{
+	lk_assert_worker();
+	if (!encode(exec))
+		fail_done(exec);
+}
+
 static bool
 was_cancelled(const struct lk_exec *exec)
 {
 	return exec->together.error.is_set &&
 	    strcmp(exec->together.error.sqlstate, "57014") == 0;
-}
-
-static void
-forget(struct lk_exec *exec)
-{
-	exec->together.with = (struct lk_with){ 0 };
-	free(exec->places.of_item);
-	free(exec->places.item);
-	exec->places = (struct lk_places){ 0 };
-	lk_error_fini(&exec->together.error);
 }
 
 bool
@@ -300,6 +362,5 @@ lk_together_run(struct lk_exec *exec)
 	for (i = 0; i < exec->job->n_items && !is_over; i++)
 		exec->runs[i].state = LK_RUN_WAITING;
 	lk_rows_free(&whole_of(exec)->rows);
-	forget(exec);
 	return is_over;
 }

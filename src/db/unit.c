@@ -10,6 +10,7 @@
 #include "db/pgerror.h"
 #include "db/prepare.h"
 #include "db/run.h"
+#include "db/together.h"
 #include "orm/sqltext.h"
 #include "resp/encode.h"
 
@@ -19,7 +20,7 @@
 
 struct unit {
 	struct lk_exec	*exec;
-	struct lk_run	*commit;	/* the last of exec->runs */
+	struct lk_run	*commit;	/* the last item's */
 	size_t		 n_settled;	/* runs whose replies are known */
 	size_t		 n_reply_bytes;	/* of those */
 	bool		 awaits_must;	/* one that is not known yet is a MUST */
@@ -260,7 +261,9 @@ send_all(struct unit *unit)
 	struct lk_exec *exec = unit->exec;
 
 	lk_pipe_sql(&exec->pipe, exec->job->begin, on_begin, unit->commit);
-	if (!send_statements(unit))
+	if (exec->job->together.sql != NULL)
+		lk_together_send(exec);
+	else if (!send_statements(unit))
 		return;
 	if ((unit->awaits_must || unit->awaits_reply) &&
 	    !take_answers(unit, index_of(unit->commit)))
@@ -416,6 +419,8 @@ finish_committed(struct unit *unit)
 	struct lk_run *run;
 
 	lk_run_look_up_types(unit->exec);
+	if (unit->exec->job->together.sql != NULL)
+		lk_together_settle(unit->exec);
 	for (run = unit->exec->runs; run < unit->commit; run++)
 		settle_committed(run);
 	unit->commit->is_settled = true;
@@ -454,15 +459,17 @@ static LK_ON_WORKER void
 finish_failed(struct unit *unit)
 {
 	struct lk_run *run, *failed = NULL;
+	size_t i;
 
-	for (run = unit->exec->runs; run < unit->commit; run++) {
+	for (i = 0; i < unit->exec->n_runs; i++) {
+		run = &unit->exec->runs[i];
 		run->is_settled = true;
 		run->item->outcome = LK_ITEM_UNSENT;
+		if (run == unit->commit)
+			continue;
 		if (failed == NULL && is_why(unit, run))
 			failed = run;
 	}
-	unit->commit->is_settled = true;
-	unit->commit->item->outcome = LK_ITEM_UNSENT;
 	if (failed == NULL) {
 		fail_commit(unit);
 		return;
@@ -476,7 +483,7 @@ void
 lk_exec_run_unit(struct lk_exec *exec)
 {
 	struct unit unit = { .exec = exec,
-	    .commit = &exec->runs[exec->n_runs - 1] };
+	    .commit = &exec->runs[exec->job->n_items - 1] };
 	size_t i;
 
 	lk_assert_worker();

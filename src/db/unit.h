@@ -9,6 +9,8 @@
  * - a reply could turn out not to be one: too large, or ONE's without its row.
  *   Not so a single row's: that takes the place of an error in the unit's reply.
  *
+ * A group's items may be one statement (db/together.h), which is sent as a whole.
+ *
  * After an error the server skips the rest, COMMIT included, and ROLLBACK
  * follows.  A unit that failed because something was prepared in other times is
  * run once more.

@@ -84,11 +84,11 @@ lk_item_is_typed(const struct lk_item *item)
 }
 
 /*
- * One statement that asks for all of a job's items at once: they differ in the
+ * One statement that does all of a job's items at once: they differ in the
  * values of their parameters alone.  It has a parameter for each of theirs,
- * which is the array of their values, those of equal items once; and the last
+ * which is the array of their values, those of equal reads once; and the last
  * column of its rows is a place in the arrays, from 1.  When it fails each item
- * is asked alone, so that an error is its own.
+ * is asked alone, so that an error is its own; of a group none is done then.
  */
 struct lk_together {
 	char		*sql;		/* heap; or NULL */

@@ -188,6 +188,19 @@ lk_assign_put_value(const struct lk_assign *assign, struct lk_buf *out)
 		lk_quote_param(out, assign->param);
 }
 
+void
+lk_assign_put_change(const struct lk_assign *assign,
+    const struct lk_model *model, struct lk_buf *out)
+{
+	const char *sign = lk_assign_sign(assign);
+
+	if (sign != NULL) {
+		lk_quote_column(out, 0, &model->columns[assign->column]);
+		lk_buf_puts(out, sign);
+	}
+	lk_assign_put_value(assign, out);
+}
+
 /* " + " where it is the old value and another; else NULL. */
 const char *
 lk_assign_sign(const struct lk_assign *assign)

@@ -126,6 +126,7 @@ struct lk_model {
 					   its statements do is not all known */
 	bool		 is_alone;	/* an ordinary table, neither a part of others
 					   nor made of parts, by inheritance too */
+	bool		 has_checks;	/* CHECK constraints of its own */
 	bool		 has_generated_key, has_generated_index;
 					/* a column of that kind is generated, from
 					   whatever others */

@@ -78,6 +78,7 @@ struct lk_compile {
 	bool		 has_others;	/* and whether there is anything else than
 					   these with AND between them */
 	bool		 is_by_key;
+	struct lk_buf	 fold;
 	struct lk_buf	 params;	/* of struct lk_plan_param */
 	size_t		 n_params;
 	struct lk_buf	 sql;
@@ -172,6 +173,10 @@ void	lk_quote_table(struct lk_buf *out, const struct lk_model *model,
 /* All of the model's, as t's: a SELECT's list. */
 void	lk_quote_columns(struct lk_buf *out, const struct lk_model *model);
 void	lk_quote_param(struct lk_buf *out, size_t number);
+/* SQL that was made here, with other things around each parameter's number than
+ * the $ before it. */
+void	lk_quote_params_as(struct lk_buf *out, const char *sql,
+	    const char *before, const char *behind);
 
 /* ---- cast.c: what may stand behind :: ---- */
 
@@ -332,8 +337,20 @@ int	lk_assigns_take(struct lk_compile *c, struct lk_assigns *assigns,
 	    const char *stop);
 /* What a new row has. */
 void	lk_assign_put_value(const struct lk_assign *assign, struct lk_buf *out);
+/* What a row that is there has from then on: "t.a + $1". */
+void	lk_assign_put_change(const struct lk_assign *assign,
+	    const struct lk_model *model, struct lk_buf *out);
 /* " + " where the value comes on top of the old one; else NULL. */
 const char *lk_assign_sign(const struct lk_assign *assign);
+
+/* ---- fold.c ---- */
+
+/*
+ * The statement that is being compiled is an UPDATE of the row with this key, on
+ * this condition if c->row.is_conditional: c->fold, where many of them can be one.
+ */
+void	lk_fold_put(struct lk_compile *c, const struct lk_assigns *assigns,
+	    struct lk_buf *key, const struct lk_cond *condition);
 
 /* ---- write.c: parts that upsert.c has, too ---- */
 

@@ -13,37 +13,6 @@
 
 /* ---- the statement for many ---- */
 
-/* Only outside of quotes is $1 a parameter. */
-static size_t
-skip_quoted(const char *sql, size_t at)
-{
-	char quote = sql[at++];
-
-	while (sql[at] != '\0' && sql[at] != quote)
-		at++;
-	return sql[at] != '\0' ? at + 1 : at;
-}
-
-/* The plan's own, of which each value is one of the row k's. */
-static void
-put_inner(struct lk_buf *out, const char *sql)
-{
-	size_t at = 0, from;
-
-	while (sql[at] != '\0') {
-		from = at;
-		if (sql[at] == '"' || sql[at] == '\'') {
-			at = skip_quoted(sql, at);
-			lk_buf_append(out, sql + from, at - from);
-		} else if (sql[at] == '$') {
-			lk_buf_puts(out, "k.c");
-			at++;
-		} else {
-			lk_buf_putc(out, sql[at++]);
-		}
-	}
-}
-
 static void
 put_all(struct lk_buf *out, const struct lk_plan *plan)
 {
@@ -57,7 +26,8 @@ put_all(struct lk_buf *out, const struct lk_plan *plan)
 	for (i = 1; i <= n; i++)
 		lk_buf_printf(out, "c%zu, ", i);
 	lk_buf_puts(out, "n) CROSS JOIN LATERAL (");
-	put_inner(out, plan->sql);
+	/* Each value is one of the row k's. */
+	lk_quote_params_as(out, plan->sql, "k.c", "");
 	lk_buf_puts(out, ") AS t");
 }
 
@@ -73,7 +43,8 @@ array_of(const struct lk_catalog *catalog, uint32_t oid)
 }
 
 static void
-make_statement(struct lk_keyed *keyed, const struct lk_catalog *catalog)
+make_statement(struct lk_keyed *keyed, const struct lk_catalog *catalog,
+    const char *fold)
 {
 	const struct lk_plan *plan = &keyed->plan;
 	struct lk_buf sql = LK_BUF_INIT;
@@ -85,7 +56,10 @@ make_statement(struct lk_keyed *keyed, const struct lk_catalog *catalog)
 		if (keyed->types[i] == 0)
 			return;
 	}
-	put_all(&sql, plan);
+	if (fold != NULL)
+		lk_buf_puts(&sql, fold);
+	else
+		put_all(&sql, plan);
 	keyed->sql = lk_xstrdup(lk_buf_cstr(&sql));
 	lk_buf_fini(&sql);
 }
@@ -142,6 +116,7 @@ copy_plan(struct lk_plan *to, const struct lk_plan *from)
 {
 	*to = *from;
 	to->sql = lk_xstrdup(from->sql);
+	to->fold = NULL;
 	to->params = lk_xcalloc(from->n_params, sizeof(*to->params));
 	memcpy(to->params, from->params,
 	    from->n_params * sizeof(*to->params));
@@ -191,7 +166,7 @@ lk_keyed_new(const struct lk_catalog *catalog,
 	copy_args(keyed, call);
 	copy_plan(&keyed->plan, plan);
 	if (find_args(keyed, call))
-		make_statement(keyed, catalog);
+		make_statement(keyed, catalog, plan->fold);
 	else
 		lk_keyed_free(&keyed);
 	return keyed;

@@ -1,7 +1,7 @@
 /*
- * Reads by key that differ in their values alone.  What was compiled for one of
- * them serves all: a plan each, without compiling, and one statement that asks
- * for all of them at once.
+ * Reads by key, and UPDATEs of a row that can be one, which differ in their values
+ * alone.  What was compiled for one of them serves all: a plan each, without
+ * compiling, and one statement that does all of them at once.
  *
  * Pure.
  */
@@ -24,17 +24,18 @@ struct lk_keyed {
 	size_t		*arg_of;	/* heap; which of the arguments each of the
 					   plan's parameters is */
 	/*
-	 * Asks for n of them at once.  Its parameters are as many as the plan's,
+	 * Does n of them at once.  Its parameters are as many as the plan's,
 	 * each an array of n, and the last column of its rows is the place in
-	 * the arrays, from 1.  NULL: some type has no arrays that could be sent.
+	 * the arrays, from 1.  UPDATEs are to mean the same row.  NULL: some
+	 * type has no arrays that could be sent.
 	 */
 	char		*sql;		/* heap */
 	uint32_t	*types;		/* heap; of the arrays: oids */
 };
 
 /*
- * The plan is what the call was compiled to.  NULL: it is no reading by key, or
- * it is too long to be worth remembering.
+ * The plan is what the call was compiled to.  NULL: it is none of those, or it is
+ * too long to be worth remembering.
  */
 struct lk_keyed *lk_keyed_new(const struct lk_catalog *catalog,
 	    const struct lk_verb_call *call, const struct lk_plan *plan);

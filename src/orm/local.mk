@@ -7,7 +7,8 @@ src_orm_liborm_a_SOURCES =			\
 	src/orm/catalog.h			\
 	src/orm/compile.h			\
 	src/orm/cond.c				\
-	src/orm/find.c				\
+	src/orm/find.c \
+	src/orm/fold.c				\
 	src/orm/habit.c				\
 	src/orm/key.c				\
 	src/orm/key.h				\

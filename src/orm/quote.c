@@ -72,3 +72,36 @@ lk_quote_param(struct lk_buf *out, size_t number)
 {
 	lk_buf_printf(out, "$%zu", number);
 }
+
+/* Only outside of quotes is $1 a parameter. */
+static size_t
+skip_quoted(const char *sql, size_t at)
+{
+	char quote = sql[at++];
+
+	while (sql[at] != '\0' && sql[at] != quote)
+		at++;
+	return sql[at] != '\0' ? at + 1 : at;
+}
+
+void
+lk_quote_params_as(struct lk_buf *out, const char *sql, const char *before,
+    const char *behind)
+{
+	size_t at = 0, from;
+
+	while (sql[at] != '\0') {
+		from = at;
+		if (sql[at] == '"' || sql[at] == '\'') {
+			at = skip_quoted(sql, at);
+			lk_buf_append(out, sql + from, at - from);
+		} else if (sql[at] == '$') {
+			lk_buf_puts(out, before);
+			while (sql[++at] >= '0' && sql[at] <= '9')
+				lk_buf_putc(out, sql[at]);
+			lk_buf_puts(out, behind);
+		} else {
+			lk_buf_putc(out, sql[at++]);
+		}
+	}
+}

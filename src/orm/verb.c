@@ -88,7 +88,9 @@ static int
 give_plan(struct lk_compile *c, struct lk_plan *plan)
 {
 	lk_buf_putc(&c->sql, '\0');
-	if (c->sql.broken || c->params.broken) {
+	if (c->fold.len > 0)
+		lk_buf_putc(&c->fold, '\0');
+	if (c->sql.broken || c->params.broken || c->fold.broken) {
 		lk_error_set(c->error, LK_ERR_OVERLOAD,
 		    "no memory for the statement of %s",
 		    lk_orm_verb_word(c->verb));
@@ -100,7 +102,8 @@ give_plan(struct lk_compile *c, struct lk_plan *plan)
 	plan->shape = c->shape;
 	plan->is_write = verbs[c->verb].is_write;
 	plan->has_no_trace = has_no_trace(c);
-	plan->is_by_key = c->is_by_key;
+	plan->fold = c->fold.data;
+	plan->is_by_key = c->is_by_key || plan->fold != NULL;
 	plan->model = c->model;
 	plan->row = c->row;
 	plan->row.is_plain = c->model->is_alone && !c->model->has_triggers;
@@ -109,6 +112,7 @@ give_plan(struct lk_compile *c, struct lk_plan *plan)
 	plan->with = c->with;
 	c->with = (struct lk_with){ 0 };
 	lk_buf_init(&c->sql);
+	lk_buf_init(&c->fold);
 	lk_buf_init(&c->params);
 	return 0;
 }
@@ -137,6 +141,7 @@ lk_verb_compile(const struct lk_catalog *catalog,
 	else
 		rc = give_plan(&c, plan_out);
 	lk_buf_fini(&c.sql);
+	lk_buf_fini(&c.fold);
 	lk_buf_fini(&c.params);
 	lk_with_forget(&c);
 	return rc;
@@ -146,6 +151,7 @@ void
 lk_plan_fini(struct lk_plan *plan)
 {
 	free(plan->sql);
+	free(plan->fold);
 	free(plan->params);
 	lk_with_fini(&plan->with);
 	memset(plan, 0, sizeof(*plan));

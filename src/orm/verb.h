@@ -65,7 +65,10 @@ struct lk_plan {
 	bool		 is_by_key;	/* reads what belongs to one key, which all of
 					   its values together say: GET, LOAD, and
 					   FIND and its kin where the condition is a
-					   key's columns */
+					   key's columns; or has a fold */
+	char		*fold;		/* heap; does many of these UPDATEs, of one
+					   row, at once, for struct lk_keyed; NULL:
+					   it may not be the same as one by one */
 	const struct lk_model *model;	/* whose rows; the snapshot's */
 	struct lk_row_lock row;		/* which of them it locks: the primary key's
 					   columns have the first values in params

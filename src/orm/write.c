@@ -164,40 +164,36 @@ lk_write_note_set(struct lk_row_lock *row, const struct lk_model *model,
 		row->is_simple = false;
 }
 
-/* SET and its list, which stop ends. */
+/* SET's list, which stop ends. */
 static int
-take_set(struct lk_compile *c, const char *stop)
+take_set(struct lk_compile *c, struct lk_assigns *assigns, const char *stop)
 {
-	struct lk_assigns assigns = { 0 };
-	const struct lk_column *column;
-	const char *sign;
-	size_t i;
 	int rc;
 
 	if (!lk_word_take(c, "SET"))
 		return lk_expected(c, "SET");
-	rc = lk_assigns_take(c, &assigns, stop);
-	if (rc == 0 && assigns.n == 0)
+	rc = lk_assigns_take(c, assigns, stop);
+	if (rc == 0 && assigns->n == 0)
 		rc = lk_expected(c, "a column behind SET");
-	if (rc == 0) {
-		lk_buf_puts(&c->sql, "UPDATE ");
-		lk_quote_table(&c->sql, c->model, 0);
-	}
-	for (i = 0; rc == 0 && i < assigns.n; i++) {
-		column = &c->model->columns[assigns.list[i].column];
-		sign = lk_assign_sign(&assigns.list[i]);
-		lk_write_note_set(&c->row, c->model, &assigns.list[i]);
-		lk_buf_puts(&c->sql, i == 0 ? " SET " : ", ");
-		lk_quote(&c->sql, column->name);
-		lk_buf_puts(&c->sql, " = ");
-		if (sign != NULL) {
-			lk_quote_column(&c->sql, 0, column);
-			lk_buf_puts(&c->sql, sign);
-		}
-		lk_assign_put_value(&assigns.list[i], &c->sql);
-	}
-	lk_assigns_fini(&assigns);
 	return rc;
+}
+
+static void
+put_set(struct lk_compile *c, const struct lk_assigns *assigns)
+{
+	const struct lk_assign *assign;
+	size_t i;
+
+	lk_buf_puts(&c->sql, "UPDATE ");
+	lk_quote_table(&c->sql, c->model, 0);
+	for (i = 0; i < assigns->n; i++) {
+		assign = &assigns->list[i];
+		lk_write_note_set(&c->row, c->model, assign);
+		lk_buf_puts(&c->sql, i == 0 ? " SET " : ", ");
+		lk_quote(&c->sql, c->model->columns[assign->column].name);
+		lk_buf_puts(&c->sql, " = ");
+		lk_assign_put_change(assign, c->model, &c->sql);
+	}
 }
 
 static void
@@ -209,9 +205,9 @@ put_delete(struct lk_compile *c)
 
 /* WHERE the key is this, and IF's condition, into the statement. */
 static int
-put_key_and_if(struct lk_compile *c, const struct lk_buf *key)
+put_key_and_if(struct lk_compile *c, const struct lk_buf *key,
+    struct lk_cond *cond)
 {
-	struct lk_cond cond = { 0 };
 	int rc = 0;
 
 	lk_buf_puts(&c->sql, " WHERE ");
@@ -219,15 +215,14 @@ put_key_and_if(struct lk_compile *c, const struct lk_buf *key)
 	c->sql.broken |= key->broken;
 	if (lk_word_take(c, "IF")) {
 		c->row.is_conditional = true;
-		rc = lk_cond_take(c, &cond);
+		rc = lk_cond_take(c, cond);
 		lk_buf_puts(&c->sql, " AND ");
-		lk_cond_put(&cond, true, &c->sql);
+		lk_cond_put(cond, true, &c->sql);
 		if (rc == 0 && c->at < c->n_args)
 			rc = lk_expected(c, "AND, OR or the end");
 	} else if (c->at < c->n_args) {
 		rc = lk_expected(c, "IF or the end");
 	}
-	lk_cond_fini(&cond);
 	return rc;
 }
 
@@ -256,6 +251,8 @@ int
 lk_compile_update(struct lk_compile *c)
 {
 	struct lk_buf key = LK_BUF_INIT;
+	struct lk_assigns assigns = { 0 };
+	struct lk_cond cond = { 0 };
 	int rc = lk_word_model(c, &c->model);
 
 	if (rc == 0)
@@ -263,12 +260,18 @@ lk_compile_update(struct lk_compile *c)
 	c->row = (struct lk_row_lock){ .strength = LK_STRENGTH_NO_KEY_UPDATE,
 	    .sure = LK_STRENGTH_NO_KEY_UPDATE, .is_simple = true };
 	if (rc == 0)
-		rc = take_set(c, "IF");
-	if (rc == 0)
-		rc = put_key_and_if(c, &key);
-	if (rc == 0)
+		rc = take_set(c, &assigns, "IF");
+	if (rc == 0) {
+		put_set(c, &assigns);
+		rc = put_key_and_if(c, &key, &cond);
+	}
+	if (rc == 0) {
 		lk_write_put_returning(c);
+		lk_fold_put(c, &assigns, &key, &cond);
+	}
 	c->shape = LK_SHAPE_ROW;
+	lk_cond_fini(&cond);
+	lk_assigns_fini(&assigns);
 	lk_buf_fini(&key);
 	return rc;
 }
@@ -277,6 +280,7 @@ int
 lk_compile_delete(struct lk_compile *c)
 {
 	struct lk_buf key = LK_BUF_INIT;
+	struct lk_cond cond = { 0 };
 	int rc = lk_word_model(c, &c->model);
 
 	if (rc == 0)
@@ -285,9 +289,10 @@ lk_compile_delete(struct lk_compile *c)
 	    .sure = LK_STRENGTH_UPDATE };
 	if (rc == 0) {
 		put_delete(c);
-		rc = put_key_and_if(c, &key);
+		rc = put_key_and_if(c, &key, &cond);
 	}
 	c->shape = LK_SHAPE_COUNT;
+	lk_cond_fini(&cond);
 	lk_buf_fini(&key);
 	return rc;
 }
@@ -295,13 +300,17 @@ lk_compile_delete(struct lk_compile *c)
 int
 lk_compile_updateall(struct lk_compile *c)
 {
+	struct lk_assigns assigns = { 0 };
 	int rc = lk_word_model(c, &c->model);
 
 	if (rc == 0)
-		rc = take_set(c, "WHERE");
-	if (rc == 0)
+		rc = take_set(c, &assigns, "WHERE");
+	if (rc == 0) {
+		put_set(c, &assigns);
 		rc = put_where(c);
+	}
 	c->shape = LK_SHAPE_COUNT;
+	lk_assigns_fini(&assigns);
 	return rc;
 }
 

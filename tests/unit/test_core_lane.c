@@ -904,6 +904,102 @@ only_what_nothing_hangs_on_shares_a_commit(void **state)
 	assert_int_equal(world.workers[has_key("7")].job->n_items, 1);
 }
 
+/* ---- those that are one statement ---- */
+
+/* n that wait behind one that is out; the last adds to another column. */
+static void
+begin_alike(size_t n, bool has_other)
+{
+	struct lk_column *columns = orm_model(
+	    world.core->databases[0].catalog, "users")->columns;
+	char tag[16];
+	size_t i;
+
+	columns[3].type = columns[3].base_type = 23;
+	for (i = 0; i < n + 1; i++) {
+		snprintf(tag, sizeof(tag), "@%zu", i);
+		SAY(&bob, tag, "UPDATE", "users", "7", "SET", "age",
+		    i == n && has_other ? "-=" : "+=", "1");
+	}
+	done(has_key("7"), 1);
+	expect_tagged(&bob, "0", "row");
+}
+
+static void
+those_of_one_shape_are_one_statement(void **state)
+{
+	static const char last[] = "*3\r\n+reply\r\n$2\r\n16\r\n+15\r\n";
+	struct lk_job *job;
+	uint32_t w;
+
+	(void)state;
+	begin_alike(16, false);
+	w = has_group(16);
+	job = world.workers[w].job;
+	assert_non_null(strstr(job->together.sql, "UPDATE"));
+	assert_int_equal(job->together.types[0], 1007);
+	assert_int_equal(job->together.types[1], 1007);
+	job->was_together = true;
+	finish_group(w);
+	assert_string_equal(lk_buf_cstr(&bob.got) + bob.got.len -
+	    strlen(last), last);
+	lk_buf_truncate(&bob.got, 0);
+	assert_int_equal(world.core->stats.grouped, 16);
+	assert_int_equal(world.core->stats.folded, 16);
+	assert_int_equal(world.core->stats.coalesced, 0);
+}
+
+static void
+few_are_not(void **state)
+{
+	(void)state;
+	begin_alike(15, false);
+	assert_null(world.workers[has_group(15)].job->together.sql);
+	finish_group(has_group(15));
+	assert_int_equal(world.core->stats.folded, 0);
+	lk_buf_truncate(&bob.got, 0);
+}
+
+static void
+nor_those_of_several_shapes(void **state)
+{
+	(void)state;
+	begin_alike(20, true);
+	assert_null(world.workers[has_group(20)].job->together.sql);
+	finish_group(has_group(20));
+	assert_int_equal(world.core->stats.folded, 0);
+	lk_buf_truncate(&bob.got, 0);
+}
+
+/* What has kept it from being one may be what the snapshot does not know. */
+static void
+one_that_fails_has_the_catalog_read_anew(void **state)
+{
+	uint64_t n_read;
+	uint32_t w;
+	size_t i;
+
+	(void)state;
+	lk_assert_loop();
+	begin_alike(16, false);
+	n_read = world.core->stats.catalogs;
+	w = has_group(16);
+	for (i = 0; i < 16; i++)
+		world.workers[w].job->items[i].outcome = LK_ITEM_UNSENT;
+	fail_item(w, 16, LK_ERR_PG, "22012");
+	expect_nothing(&bob);
+	for (i = 1; i < 17; i++) {
+		assert_int_equal(world.workers[has_key("7")].job->n_items, 1);
+		done(has_key("7"), 1);
+	}
+	lk_buf_truncate(&bob.got, 0);
+	assert_int_equal(world.core->stats.group_replays, 1);
+	assert_int_equal(world.core->stats.folded, 0);
+	set_now(world.now_us + 2 * LK_US_PER_S);
+	lk_core_run_timers(world.core);
+	assert_int_equal(world.core->stats.catalogs, n_read + 1);
+}
+
 int
 main(void)
 {
@@ -957,6 +1053,10 @@ main(void)
 		    begin_sharing_two_slots, end_each),
 		SHARING(a_group_that_may_have_committed_is_unknown),
 		SHARING(only_what_nothing_hangs_on_shares_a_commit),
+		SHARING(those_of_one_shape_are_one_statement),
+		SHARING(few_are_not),
+		SHARING(nor_those_of_several_shapes),
+		SHARING(one_that_fails_has_the_catalog_read_anew),
 		TEST(a_million_keys_cost_no_memory_once_they_are_free),
 		TEST(a_transaction_keeps_so_many_rows_and_no_more),
 	};

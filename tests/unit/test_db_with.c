@@ -512,12 +512,12 @@ rows_that_are_kept_find_their_places(void **state)
 	(void)state;
 	lk_assert_worker();
 	rows = lk_rows_new(format, LK_SHAPE_ROW, &with, &types, BIG);
-	lk_rows_set_places(rows, 3);
+	lk_rows_set_places(rows, 3, BIG);
 	assert_int_equal(add(rows, 0, 2, names, oids, "a|1|;"
 	    "0123456789012345678901234567890123456789012345678|3|;"), 0);
 	expect_asked(rows, 1, 2, "{\"a\","
 	    "\"0123456789012345678901234567890123456789012345678\"}");
-	assert_int_equal(lk_rows_divide(rows), 0);
+	assert_int_equal(lk_rows_divide(rows, &error), 0);
 	expect_place(rows, 0, "$23\r\n{\"name\":\"a\",\"posts\":[]}\r\n");
 	expect_place(rows, 1, "_\r\n");
 	expect_place(rows, 2, "$71\r\n{\"name\":\"012345678901234567890123456"

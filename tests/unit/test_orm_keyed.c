@@ -1,4 +1,5 @@
-/* Reads by key of one shape: which are, and what asks for many of them. */
+/* Reads by key of one shape, and UPDATEs of a row: which are, and what does many of
+ * them. */
 #include "orm_compile.h"
 #include "orm/keyed.h"
 
@@ -235,6 +236,159 @@ dollars_in_names_are_no_parameters(void **state)
 	lk_catalog_free(&catalog);
 }
 
+/* ---- UPDATEs ---- */
+
+static struct lk_column *
+add_column(struct lk_model *model, const char *name, int attnum, uint32_t type,
+    const char *type_name)
+{
+	struct lk_column *column = lk_model_add_column(model, name, attnum);
+
+	column->type = column->base_type = type;
+	column->type_name = strdup(type_name);
+	return column;
+}
+
+/* k is in an index. */
+static struct lk_catalog *
+counters(struct lk_model **model)
+{
+	static const int key[] = { 1, 2 }, index = 6;
+	struct lk_catalog *catalog = lk_catalog_new();
+
+	orm_add_types(catalog);
+	*model = lk_catalog_add_model(catalog, 4711, "public", "counters",
+	    true);
+	(*model)->is_alone = true;
+	add_column(*model, "id", 1, 23, "integer");
+	add_column(*model, "$1", 2, 20, "bigint");
+	add_column(*model, "n", 3, 23, "integer");
+	add_column(*model, "m", 4, 20, "bigint");
+	add_column(*model, "x", 5, 25, "text");
+	add_column(*model, "k", 6, 23, "integer");
+	lk_model_add_key(*model, key, 2, true);
+	lk_model_note_index(*model, key, 2, 2);
+	lk_model_note_index(*model, &index, 1, 0);
+	lk_catalog_finish(catalog);
+	return catalog;
+}
+
+static void
+one_statement_updates_for_many(void **state)
+{
+	struct lk_model *model;
+	struct lk_catalog *catalog = counters(&model);
+	struct lk_keyed *keyed = shape_of(catalog,
+	    "UPDATE counters 1 2 SET m += 3 n = 4 IF n > 5 OR k IS NULL");
+
+	(void)state;
+	assert_string_equal(keyed->sql, "WITH RECURSIVE b AS (SELECT "
+	    "t.\"id\", t.\"$1\", t.\"n\", t.\"m\", t.\"x\", t.\"k\" "
+	    "FROM \"public\".\"counters\" AS t "
+	    "WHERE t.\"id\" = ($1)[1] AND t.\"$1\" = ($2)[1] "
+	    "AND CASE WHEN "
+	    "EXISTS (SELECT FROM pg_catalog.pg_class WHERE oid = 4711 "
+	    "AND relchecks = 0 AND NOT (relhasrules OR relrowsecurity "
+	    "OR relhassubclass OR relispartition)) "
+	    "AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger "
+	    "WHERE tgrelid = 4711 AND NOT tgisinternal) "
+	    "AND NOT EXISTS (SELECT FROM pg_catalog.pg_attribute "
+	    "WHERE attrelid = 4711 AND attgenerated <> '') "
+	    "AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint "
+	    "WHERE conrelid = 4711 AND contype = 'f' "
+	    "AND conkey && '{4,3}'::int2[]) "
+	    "AND NOT EXISTS (SELECT FROM pg_catalog.pg_index "
+	    "WHERE indrelid = 4711 AND (indexprs IS NOT NULL "
+	    "OR indpred IS NOT NULL OR indkey::int2[] && '{4,3}'::int2[])) "
+	    "THEN true ELSE (SELECT 'Lockkeeper: the table is not what it was, "
+	    "and its updates go one by one')::bool END "
+	    "FOR NO KEY UPDATE NOWAIT), "
+	    "s(n, d, o1, o2, o3, o4, o5, o6) AS (SELECT 0, false, b.* FROM b "
+	    "UNION ALL SELECT s.n + 1, "
+	    "(t.\"n\" > ($5)[s.n + 1] OR t.\"k\" IS NULL), s.o1, s.o2, "
+	    "CASE WHEN (t.\"n\" > ($5)[s.n + 1] OR t.\"k\" IS NULL) "
+	    "THEN (($4)[s.n + 1])::integer ELSE s.o3 END, "
+	    "CASE WHEN (t.\"n\" > ($5)[s.n + 1] OR t.\"k\" IS NULL) "
+	    "THEN (t.\"m\" + ($3)[s.n + 1])::bigint ELSE s.o4 END, "
+	    "s.o5, s.o6 FROM s CROSS JOIN LATERAL ("
+	    "SELECT s.o1, s.o2, s.o3, s.o4, s.o5, s.o6) "
+	    "AS t(\"id\", \"$1\", \"n\", \"m\", \"x\", \"k\") "
+	    "WHERE s.n < array_length($1, 1)), "
+	    "u AS (UPDATE \"public\".\"counters\" AS t "
+	    "SET \"m\" = s.o4, \"n\" = s.o3 FROM s "
+	    "WHERE t.\"id\" = ($1)[1] AND t.\"$1\" = ($2)[1] "
+	    "AND s.n = array_length($1, 1) AND EXISTS (SELECT FROM s "
+	    "WHERE s.d)) SELECT s.o1 AS \"id\", s.o2 AS \"$1\", "
+	    "s.o3 AS \"n\", s.o4 AS \"m\", s.o5 AS \"x\", s.o6 AS \"k\", "
+	    "s.n FROM s WHERE s.d");
+	assert_int_equal(keyed->types[0], 1007);
+	assert_int_equal(keyed->types[1], 1016);
+	assert_int_equal(keyed->types[2], 1016);
+	assert_int_equal(keyed->types[3], 1007);
+	assert_null(keyed->plan.fold);
+	assert_true(keyed->plan.is_write && keyed->plan.row.is_simple);
+	assert_true(fits(catalog, keyed,
+	    "UPDATE counters 7 8 SET m += -9 n = 0 IF n > 1 OR k IS NULL"));
+	assert_false(fits(catalog, keyed,
+	    "UPDATE counters 7 8 SET m += 9 n += 1 IF n > 1 OR k IS NULL"));
+	assert_false(fits(catalog, keyed, "UPDATE counters 7 8 SET m += 9 "
+	    "n = 2147483648 IF n > 1 OR k IS NULL"));
+	assert_false(fits(catalog, keyed,
+	    "UPDATE counters 7 8 SET m += 9 n = 1"));
+	lk_keyed_free(&keyed);
+	lk_catalog_free(&catalog);
+}
+
+static void
+expect_no_shape(const struct lk_catalog *catalog, const char *line)
+{
+	struct lk_keyed *keyed = shape_of(catalog, line);
+
+	if (keyed != NULL)
+		fail_msg("%s", line);
+}
+
+static void
+what_others_might_see_is_done_alone(void **state)
+{
+	static const char *const lines[] = {
+		"UPDATE counters 1 2 SET k += 1", "UPDATE counters 1 2 SET x = 1",
+		"UPDATE counters 1 2 SET id += 1",
+		"UPDATE counters 1 2 SET n += 1 x ||= a",
+		"UPDATE counters 1 2 SET n += 1 m TO DEFAULT",
+		"UPDATE counters 1 2 SET n TO NULL",
+		"UPDATEALL counters SET n += 1 WHERE id = 1",
+	};
+	static const char add[] = "UPDATE counters 1 2 SET n += 1";
+	struct lk_model *model;
+	struct lk_catalog *catalog = counters(&model);
+	struct lk_keyed *keyed;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
+		expect_no_shape(catalog, lines[i]);
+	model->has_checks = true;
+	expect_no_shape(catalog, add);
+	model->has_checks = false;
+	model->has_triggers = true;
+	expect_no_shape(catalog, add);
+	model->has_triggers = false;
+	model->is_alone = false;
+	expect_no_shape(catalog, add);
+	model->is_alone = true;
+	model->columns[4].is_generated = true;
+	expect_no_shape(catalog, add);
+	model->columns[4].is_generated = false;
+	model->columns[2].type = 9999;		/* a domain */
+	expect_no_shape(catalog, add);
+	model->columns[2].type = 23;
+	keyed = shape_of(catalog, add);
+	assert_non_null(keyed);
+	lk_keyed_free(&keyed);
+	lk_catalog_free(&catalog);
+}
+
 static void
 what_is_clean_is_known_in_full(void **state)
 {
@@ -285,6 +439,8 @@ main(void)
 		cmocka_unit_test(one_statement_asks_for_many),
 		cmocka_unit_test(a_type_without_arrays_is_asked_for_alone),
 		cmocka_unit_test(dollars_in_names_are_no_parameters),
+		cmocka_unit_test(one_statement_updates_for_many),
+		cmocka_unit_test(what_others_might_see_is_done_alone),
 		cmocka_unit_test(what_is_clean_is_known_in_full),
 	};
 
