@@ -422,7 +422,8 @@ read_some(struct lk_conn *conn)
 		scratch = lk_xmalloc(INPUT_JOINED + LK_CONN_READ_BYTES);
 	n_kept = join_input(conn, scratch);
 	do {
-		n = read(conn->fd, scratch + n_kept, LK_CONN_READ_BYTES);
+		n = recv(conn->fd, scratch + n_kept, LK_CONN_READ_BYTES,
+		    MSG_DONTWAIT);
 	} while (n < 0 && errno == EINTR);
 	if (n == 0 || (n < 0 && errno != EAGAIN))
 		conn->is_failed = true;

@@ -130,13 +130,17 @@ lk_outq_send(struct lk_outq *queue, int fd)
 {
 	struct iovec iov[SEND_CHUNKS];
 	struct msghdr msg = { .msg_iov = iov };
+	const int flags = MSG_DONTWAIT | MSG_NOSIGNAL;
 	ssize_t n;
 
 	if (queue->n_bytes == 0)
 		return 0;
 	msg.msg_iovlen = gather(queue, iov);
 	do {
-		n = sendmsg(fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
+		/* Of several parts the kernel has more to look at. */
+		n = msg.msg_iovlen == 1 ?
+		    send(fd, iov[0].iov_base, iov[0].iov_len, flags) :
+		    sendmsg(fd, &msg, flags);
 	} while (n < 0 && errno == EINTR);
 	if (n >= 0)
 		retire(queue, (size_t)n);
