@@ -24,12 +24,20 @@ def used(stage):
 
 def _family_ticks(parent):
     """Of a process, its children, and those that it had."""
-    ticks = sum(map(int, process.stat(parent)[11:15]))
-    for pid in filter(str.isdecimal, os.listdir("/proc")):
-        try:
-            fields = process.stat(pid)
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        if int(fields[1]) == parent:
-            ticks += sum(map(int, fields[11:13]))
-    return ticks
+    while True:
+        had = _ticks_it_had(parent)
+        ticks = process.cpu_ticks(parent) + had
+        for pid in filter(str.isdecimal, os.listdir("/proc")):
+            try:
+                fields = process.stat(pid)
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            if int(fields[1]) == parent:
+                ticks += sum(map(int, fields[11:13]))
+        # Else one of them is no longer a child, and was none that it had.
+        if _ticks_it_had(parent) == had:
+            return ticks
+
+
+def _ticks_it_had(parent):
+    return sum(map(int, process.stat(parent)[13:15]))
