@@ -38,18 +38,34 @@ sees_only_last(const struct lk_model *model)
 	return model->is_alone && !model->has_triggers && !model->has_checks;
 }
 
-/* A NULL between could be one too many, and a domain has checks. */
+/* A NULL between could be one too many, a domain has checks, and what is added to
+ * a date has the type that its value looks like. */
+static bool
+is_plain(const struct lk_model *model, const struct lk_assign *assign)
+{
+	uint32_t type = model->columns[assign->column].type;
+
+	switch (assign->op) {
+	case LK_ASSIGN_SET:
+		return is_plain_type(type);
+	case LK_ASSIGN_ADD:
+	case LK_ASSIGN_SUBTRACT:
+	case LK_ASSIGN_APPEND:
+		return is_plain_type(type) && type != LK_OID_DATE;
+	case LK_ASSIGN_NULL:
+	case LK_ASSIGN_DEFAULT:
+		break;
+	}
+	return false;
+}
+
 static bool
 are_plain(const struct lk_model *model, const struct lk_assigns *assigns)
 {
-	const struct lk_assign *assign;
 	size_t i;
 
 	for (i = 0; i < assigns->n; i++) {
-		assign = &assigns->list[i];
-		if (assign->op == LK_ASSIGN_NULL ||
-		    assign->op == LK_ASSIGN_DEFAULT ||
-		    !is_plain_type(model->columns[assign->column].type))
+		if (!is_plain(model, &assigns->list[i]))
 			return false;
 	}
 	return true;

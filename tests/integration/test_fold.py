@@ -6,21 +6,28 @@ from checks import assert_nothing_left
 from client import good
 
 N = 60
-
-
 ONE = {"min": 1, "max": 1}
 
 
-def pile_up(c, requests):
-    """Send them while somebody has the only session, so that they go together when
-    he has ended.  Returns their replies, in order."""
+def send_behind(c, requests):
+    """Send them while somebody has the only session: they go together once his
+    transaction, which is returned, has ended."""
     c.call("MODELS")	# the catalog has been read
     tx = f"#{c.call('BEGIN')}"
     c.call(tx, "SQL", "SELECT 1")
     for i, words in enumerate(requests):
         c.send(f"@w{i}", *words)
-    c.call(tx, "COMMIT")
-    return [c.tag(f"w{i}") for i in range(len(requests))]
+    return tx
+
+
+def pile_up(c, requests):
+    """Their replies, in order."""
+    c.call(send_behind(c, requests), "COMMIT")
+    return replies(c, len(requests))
+
+
+def replies(c, n):
+    return [c.tag(f"w{i}") for i in range(n)]
 
 
 def told(reply):
@@ -48,13 +55,13 @@ class Comparison:
                                        **self._config)
             c = daemon.connect("3")
             c.call("HELLO", "3", *self._hello)
-            replies = pile_up(c, requests)
-            seen.append(([told(r) for r in replies],
+            got = pile_up(c, requests)
+            seen.append(([told(r) for r in got],
                          self._db.value("SELECT string_agg(r::text, ' ') "
                                         "FROM r")))
             self.stats = daemon.connect("3").call("SHOW", "stats")
         assert seen[0] == seen[1]
-        return replies
+        return got
 
 
 @pytest.fixture
@@ -73,9 +80,9 @@ def table(columns, values, key="id"):
 
 
 def test_each_has_the_row_as_it_has_left_it(compare):
-    replies = compare.run(table("id int, v int, name text", "1, 7, 'Ann'"),
+    got = compare.run(table("id int, v int, name text", "1, 7, 'Ann'"),
                           updates(*[("v", "+=", i) for i in range(N)]))
-    assert good(replies[-1]) == {"id": 1, "v": 7 + N * (N - 1) // 2,
+    assert good(got[-1]) == {"id": 1, "v": 7 + N * (N - 1) // 2,
                                  "name": "Ann"}
     s = compare.stats
     assert s["folded"] == s["grouped"] == N and s["groups"] == 1
@@ -99,7 +106,7 @@ def each(*words):
     ("v real", "0.1", ("v", "+=", "{i}e5")),
     ("v float8", "0.1", ("v", "-=", "0.{i}")),
     ("v bool", "NULL", ("v", "=", "true")),
-    ("v date", "'2026-01-31'", ("v", "+=", "{i}")),
+    ("v date", "'2026-01-31'", ("v", "=", "epoch")),
     ("v timestamptz(3)", "'2026-01-31 12:00+01'", ("v", "+=", "{i}.0006 s")),
     ("v timestamp", "'2026-01-31'", ("v", "=", "2026-01-31 00:00:{i}")),
     ("v time(0)", "'12:00'", ("v", "-=", "{i}.5 s")),
@@ -147,6 +154,13 @@ def test_large_values_go_one_by_one(compare):
     assert compare.stats["grouped"] == N + 1 and compare.stats["folded"] == 0
 
 
+def test_an_integer_is_days_whatever_was_sent_before(compare):
+    """Of a date the type of what is added goes by the value."""
+    got = compare.run(table("id int, v date", "1, '2026-01-31'"), updates(
+        ("v", "+=", "1 day"), *[("v", "+=", 5)] * N))
+    assert good(got[-1])["v"] == "2026-11-28"
+
+
 @pytest.mark.parametrize("make, key", [
     (table('a text, "B "" $1" int, v int', "E'\\\\ \"x\", {}', 2, 0",
            'a, "B "" $1"'), ('\\ "x", {}', "2")),
@@ -155,9 +169,9 @@ def test_large_values_go_one_by_one(compare):
      ("{A0EEBC999C0B4EF8BB6D6BB9BD380A11}",)),
 ], ids=["two columns", "zeros", "uuid"])
 def test_by_whatever_key(compare, make, key):
-    replies = compare.run(make, updates(
+    got = compare.run(make, updates(
         *[("v", "+=", i) for i in range(N)], key=key))
-    assert good(replies[-1])["v"] == N * (N - 1) // 2
+    assert good(got[-1])["v"] == N * (N - 1) // 2
     assert compare.stats["folded"] == N, compare.stats
 
 
@@ -180,21 +194,21 @@ def test_a_row_that_is_gone_is_null_for_all(db, lockkeeperd):
 
 def test_one_that_would_have_been_too_large_between(compare):
     """The last fits, the one before it did not, and so it has failed alone."""
-    replies = compare.run(table("id int, v smallint", "1, 10000"),
+    got = compare.run(table("id int, v smallint", "1, 10000"),
                           updates(*[("v", "+=", 1)] * 20 + [("v", "+=", 30000),
                                ("v", "+=", -30000), ("v", "+=", 1)]))
-    assert replies[20].sqlstate == "22003"
-    assert good(replies[22])["v"] == 10021 - 30000
+    assert got[20].sqlstate == "22003"
+    assert good(got[22])["v"] == 10021 - 30000
     s = compare.stats
     assert s["folded"] == 0 and s["group_replays"] == 1 and s["errors"] == 1
 
 
 def test_those_that_pass_the_end_fail(compare):
-    replies = compare.run(table("id int, v int", "1, 2147483637"),
+    got = compare.run(table("id int, v int", "1, 2147483637"),
                           updates(*[("v", "+=", 1)] * 20))
-    assert [good(r)["v"] for r in replies[:10]] == list(
+    assert [good(r)["v"] for r in got[:10]] == list(
         range(2147483638, 2147483648))
-    assert {r.sqlstate for r in replies[10:]} == {"22003"}
+    assert {r.sqlstate for r in got[10:]} == {"22003"}
 
 
 CHECKED = "id int, v int CHECK (v >= 0), w int"
@@ -250,10 +264,10 @@ def test_in_every_form(db, lockkeeperd, hello):
 
 def test_each_reply_may_be_as_large_as_any(db, lockkeeperd):
     compare = Comparison(db, lockkeeperd, limits={"result": "64KiB"})
-    replies = compare.run(table("id int, v int, w text",
+    got = compare.run(table("id int, v int, w text",
                                 "1, 0, repeat('x', 60000)"),
                           updates(*[("v", "+=", 1)] * N))
-    assert [good(r)["v"] for r in replies] == list(range(1, N + 1))
+    assert [good(r)["v"] for r in got] == list(range(1, N + 1))
     assert compare.stats["folded"] == N, compare.stats
 
 
@@ -261,24 +275,28 @@ def test_some_are_too_large_and_others_not(db, lockkeeperd):
     compare = Comparison(db, lockkeeperd, limits={"result": "8KiB"})
     # Of what is long at first nothing is remembered.
     sizes = [1] + [2000] * (N - 1)
-    replies = compare.run(table("id int, v jsonb", "1, '{}'"), updates(
+    got = compare.run(table("id int, v jsonb", "1, '{}'"), updates(
         *[("v", "||=", '{"%d": "%s"}' % (i, "x" * size))
           for i, size in enumerate(sizes)]))
-    assert all(good(reply) for reply in replies[:4])
-    assert {r.kind for r in replies[5:]} == {"OVERLOAD"}
+    assert all(good(reply) for reply in got[:4])
+    assert {r.kind for r in got[5:]} == {"OVERLOAD"}
     assert compare.stats["folded"] == N
 
 
 @pytest.mark.parametrize("size", [65537, 200000])
 def test_one_that_is_too_large_has_been_done_all_the_same(db, lockkeeperd, size):
     compare = Comparison(db, lockkeeperd, limits={"result": "64KiB"})
-    replies = compare.run(table("id int, v int, w text",
+    got = compare.run(table("id int, v int, w text",
                                 f"1, 0, repeat('x', {size})"),
                           updates(*[("v", "+=", 1)] * N))
-    assert {r.kind for r in replies} == {"OVERLOAD"}
-    assert all("took effect" in r.line for r in replies)
+    assert {r.kind for r in got} == {"OVERLOAD"}
+    assert all("took effect" in r.line for r in got)
     assert compare.stats["folded"] == N, compare.stats
     assert db.value("SELECT v FROM r") == str(N)
+
+
+OTHERS_DIFFER = ("UPDATE r SET v = -id WHERE id > 2;"
+                 "UPDATE r SET v = 30 WHERE id = 2;")
 
 
 @pytest.mark.parametrize("change", [
@@ -287,8 +305,8 @@ def test_one_that_is_too_large_has_been_done_all_the_same(db, lockkeeperd, size)
     "'BEGIN IF NEW.v = 30 THEN RAISE EXCEPTION ''%'', NEW.v USING ERRCODE = "
     "''23514''; END IF; RETURN NEW; END'; CREATE TRIGGER t BEFORE UPDATE ON r "
     "FOR EACH ROW EXECUTE FUNCTION see()",
-    "UPDATE r SET v = -id WHERE id > 1; CREATE UNIQUE INDEX ON r (v); UPDATE r SET v = 30 WHERE id = 2",
-    "UPDATE r SET v = -id WHERE id > 1; CREATE UNIQUE INDEX ON r ((v + 1)); UPDATE r SET v = 30 WHERE id = 2",
+    OTHERS_DIFFER + "CREATE UNIQUE INDEX ON r (v)",
+    OTHERS_DIFFER + "CREATE UNIQUE INDEX ON r ((v + 1))",
     "CREATE TABLE o (v int PRIMARY KEY); INSERT INTO o SELECT i "
     "FROM generate_series(0, 100) i WHERE i <> 30;"
     "ALTER TABLE r ADD FOREIGN KEY (v) REFERENCES o",
@@ -299,11 +317,11 @@ def test_what_nobody_has_told_the_daemon_of(db, pg, lockkeeperd, change):
     requests = updates(*[("v", "+=", 1)] * 20)
     assert good(pile_up(c, requests)[-1])["v"] == 20
     db.sql(change)
-    replies = pile_up(c, updates(*[("v", "+=", 1)] * 10 +
+    got = pile_up(c, updates(*[("v", "+=", 1)] * 10 +
                                   [("v", "+=", 5)] * 10))
-    assert [good(r)["v"] for r in replies[:9]] == list(range(21, 30))
-    assert replies[9].sqlstate[:2] == "23"
-    assert [good(r)["v"] for r in replies[10:]] == list(range(34, 84, 5))
+    assert [good(r)["v"] for r in got[:9]] == list(range(21, 30))
+    assert got[9].sqlstate[:2] == "23"
+    assert [good(r)["v"] for r in got[10:]] == list(range(34, 84, 5))
     s = c.call("SHOW", "stats")
     assert s["folded"] == 20 and s["group_replays"] == 1, s
     assert "its updates go one by one" in pg.log_text()
@@ -315,8 +333,8 @@ def test_a_column_has_another_type_meanwhile(db, lockkeeperd):
     assert good(pile_up(c, requests)[-1])["v"] == 20
     db.sql("ALTER TABLE r ALTER v TYPE numeric(6, 2);"
            "UPDATE r SET v = 0.25 WHERE id = 1")
-    replies = [good(r) for r in pile_up(c, requests)]
-    assert [r["v"] for r in replies] == [f"{i}.25" for i in range(1, 21)]
+    got = [good(r) for r in pile_up(c, requests)]
+    assert [r["v"] for r in got] == [f"{i}.25" for i in range(1, 21)]
     assert c.call("SHOW", "stats")["folded"] == 20
 
 
@@ -326,57 +344,49 @@ def test_it_is_another_table_meanwhile(db, lockkeeperd):
     assert good(pile_up(c, requests)[-1])["v"] == 20
     db.sql("DROP TABLE r; CREATE TABLE r (id int PRIMARY KEY, v int CHECK "
            "(v <> 7)); INSERT INTO r VALUES (1, 3)")
-    replies = pile_up(c, requests)
-    assert [good(r)["v"] for r in replies[:3]] == [4, 5, 6]
-    assert {r.sqlstate for r in replies[3:]} == {"23514"}
+    got = pile_up(c, requests)
+    assert [good(r)["v"] for r in got[:3]] == [4, 5, 6]
+    assert {r.sqlstate for r in got[3:]} == {"23514"}
     assert_nothing_left(db, c)
 
 
-def while_somebody_has_the_row(db, c, requests):
-    """They go together, and meet somebody who has made it 1000 more and not said
-    COMMIT yet; it is said while this is suspended."""
-    c.call("MODELS")
-    tx = f"#{c.call('BEGIN')}"
-    c.call(tx, "SQL", "SELECT 1")
-    for i, words in enumerate(requests):
-        c.send(f"@w{i}", *words)
-    with db.connect() as other:
-        other.query("BEGIN; UPDATE r SET v = v + 1000 WHERE id = 1")
-        c.call(tx, "COMMIT")
-        yield
-        other.query("COMMIT")
-    yield [c.tag(f"w{i}") for i in range(len(requests))]
-
+# -- somebody else, who is no client, has the row
 
 def test_it_goes_by_what_somebody_else_has_left(db, lockkeeperd):
     """It waits for him in PostgreSQL, with an older row in sight."""
     c = lockkeeperd(workers=ONE).connect("3")
-    steps = while_somebody_has_the_row(db, c, each("v", "+=", 1))
-    next(steps)
-    db.wait_for_waiters(1)
-    assert [good(r)["v"] for r in next(steps)] == list(range(1001, 1001 + N))
+    tx = send_behind(c, each("v", "+=", 1))
+    with db.connect() as other:
+        other.query("BEGIN; UPDATE r SET v = v + 1000 WHERE id = 1")
+        c.call(tx, "COMMIT")
+        db.wait_for_waiters(1)
+        other.query("COMMIT")
+    assert [good(r)["v"] for r in replies(c, N)] == list(range(1001, 1001 + N))
     assert c.call("SHOW", "stats")["folded"] == N
     assert db.v(1) == 1000 + N
 
 
 def test_whose_condition_does_not_hold_waits_for_nobody(db, lockkeeperd):
     c = lockkeeperd(workers=ONE).connect("3")
-    steps = while_somebody_has_the_row(
-        db, c, each("v", "+=", 1, "IF", "v", ">", 0))
-    next(steps)
-    assert [c.tag(f"w{i}") for i in range(N)] == [None] * N
+    tx = send_behind(c, each("v", "+=", 1, "IF", "v", ">", 0))
+    with db.connect() as other:
+        other.query("BEGIN; UPDATE r SET v = v + 1000 WHERE id = 1")
+        c.call(tx, "COMMIT")
+        assert replies(c, N) == [None] * N
     assert c.call("SHOW", "stats")["folded"] == 0
 
 
 def test_whose_condition_holds_waits_alone(db, lockkeeperd):
     c = lockkeeperd(workers=ONE).connect("3")
-    steps = while_somebody_has_the_row(
-        db, c, each("v", "+=", 1, "IF", "v", "<", 1050))
-    next(steps)
-    db.wait_for_waiters(1)
-    replies = next(steps)
-    assert [good(r)["v"] for r in replies[:50]] == list(range(1001, 1051))
-    assert replies[50:] == [None] * (N - 50)
+    tx = send_behind(c, each("v", "+=", 1, "IF", "v", "<", 1050))
+    with db.connect() as other:
+        other.query("BEGIN; UPDATE r SET v = v + 1000 WHERE id = 1")
+        c.call(tx, "COMMIT")
+        db.wait_for_waiters(1)
+        other.query("COMMIT")
+    got = replies(c, N)
+    assert [good(r)["v"] for r in got[:50]] == list(range(1001, 1051))
+    assert got[50:] == [None] * (N - 50)
     assert db.v(1) == 1050
 
 

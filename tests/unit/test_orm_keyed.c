@@ -382,7 +382,10 @@ what_others_might_see_is_done_alone(void **state)
 	model->columns[4].is_generated = false;
 	model->columns[2].type = 9999;		/* a domain */
 	expect_no_shape(catalog, add);
-	model->columns[2].type = 23;
+	/* 1 is days, and "1 day" an interval. */
+	model->columns[2].type = model->columns[2].base_type = 1082;
+	expect_no_shape(catalog, add);
+	model->columns[2].type = model->columns[2].base_type = 23;
 	keyed = shape_of(catalog, add);
 	assert_non_null(keyed);
 	lk_keyed_free(&keyed);
