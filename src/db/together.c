@@ -183,7 +183,7 @@ lk_together_forget(struct lk_exec *exec)
 	lk_error_fini(&exec->together.error);
 }
 
-void
+bool
 lk_together_send(struct lk_exec *exec)
 {
 	struct lk_run *whole = whole_of(exec);
@@ -206,6 +206,7 @@ lk_together_send(struct lk_exec *exec)
 	/* Never cancelled for its size: what follows could be hit. */
 	exec->n_in_flight = exec->job->n_items;
 	send_arrays(whole);
+	return !exec->together.error.is_set;
 }
 
 static void
@@ -231,7 +232,7 @@ on_sync(void *ctx, PGresult **res)
 static LK_ON_WORKER void
 ask(struct lk_exec *exec)
 {
-	lk_together_send(exec);
+	(void)lk_together_send(exec);	/* the Sync tells */
 	exec->n_unread = 1;
 	lk_pipe_sync(&exec->pipe, on_sync, whole_of(exec));
 	(void)lk_pipe_run(&exec->pipe, &exec->n_unread);

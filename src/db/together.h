@@ -20,9 +20,10 @@ bool	lk_together_run(struct lk_exec *exec) LK_ON_WORKER;
 
 /*
  * A group's, whose BEGIN, COMMIT and Sync are the caller's, as are the errors, in
- * exec->together.  Once that has been done: fill in the items.
+ * exec->together.  False: there is one already, and nothing was sent.  Once that
+ * has been done: fill in the items.
  */
-void	lk_together_send(struct lk_exec *exec) LK_ON_WORKER;
+bool	lk_together_send(struct lk_exec *exec) LK_ON_WORKER;
 void	lk_together_settle(struct lk_exec *exec) LK_ON_WORKER;
 /* Free what was kept for either. */
 void	lk_together_forget(struct lk_exec *exec) LK_ON_WORKER;

@@ -261,9 +261,8 @@ send_all(struct unit *unit)
 	struct lk_exec *exec = unit->exec;
 
 	lk_pipe_sql(&exec->pipe, exec->job->begin, on_begin, unit->commit);
-	if (exec->job->together.sql != NULL)
-		lk_together_send(exec);
-	else if (!send_statements(unit))
+	if (exec->job->together.sql != NULL ? !lk_together_send(exec) :
+	    !send_statements(unit))
 		return;
 	if ((unit->awaits_must || unit->awaits_reply) &&
 	    !take_answers(unit, index_of(unit->commit)))

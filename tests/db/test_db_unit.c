@@ -548,6 +548,58 @@ before_commit_is_sent_nothing_was_committed(void **state)
 	assert_int_equal(value_of(1) + value_of(2), 0);
 }
 
+/* ---- groups whose items are one statement ---- */
+
+static struct lk_job *
+run_together(const struct verb *verbs, size_t n)
+{
+	struct lk_job *job = make_unit(verbs, n);
+
+	job->is_group = true;
+	job->together.sql = strdup("SELECT k.c, k.n FROM unnest($1) WITH "
+	    "ORDINALITY AS k(c, n)");
+	job->together.types = calloc(1, sizeof(*job->together.types));
+	job->together.types[0] = 1009;	/* text[] */
+	lk_mailbox_post(&worker.inbox, &job->msg);
+	return next_job();
+}
+
+#define TEXT(data)							\
+	{ "SELECT $1", LK_SHAPE_ROW, false, 1,				\
+	    { { data, sizeof(data) - 1, 25, 0 } } }
+
+static void
+one_statement_replies_to_each_of_a_group(void **state)
+{
+	static const struct verb verbs[] = { TEXT("a"), TEXT("b"), TEXT("a") };
+	struct lk_job *job = run_together(verbs, 3);
+
+	(void)state;
+	assert_int_equal(job->items[3].outcome, LK_ITEM_DONE);
+	assert_true(job->was_together);
+	assert_string_equal(lk_buf_cstr(&job->items[1].reply),
+	    "%1\r\n$1\r\nc\r\n$1\r\nb\r\n");
+	assert_string_equal(lk_buf_cstr(&job->items[2].reply),
+	    lk_buf_cstr(&job->items[0].reply));
+	lk_job_free(&job);
+}
+
+/* Else COMMIT would have said that all of it is done. */
+static void
+what_cannot_be_sent_is_none_of_it_done(void **state)
+{
+	static const struct verb verbs[] = { TEXT("a"), TEXT("b\0c") };
+	struct lk_job *job = run_together(verbs, 2);
+	size_t i;
+
+	(void)state;
+	assert_false(job->was_together);
+	for (i = 0; i < job->n_items; i++)
+		assert_int_equal(job->items[i].outcome, LK_ITEM_UNSENT);
+	assert_int_equal(job->after, LK_XACT_IDLE);
+	lk_job_free(&job);
+}
+
 int
 main(void)
 {
@@ -573,6 +625,8 @@ main(void)
 		TEST(a_session_that_says_its_end_has_committed_nothing),
 		TEST(after_commit_was_sent_the_outcome_is_not_known),
 		TEST(before_commit_is_sent_nothing_was_committed),
+		TEST(one_statement_replies_to_each_of_a_group),
+		TEST(what_cannot_be_sent_is_none_of_it_done),
 	};
 #undef TEST
 
