@@ -82,6 +82,27 @@ find_arg(const struct lk_verb_call *call, const struct lk_plan_param *param)
 }
 
 static bool
+is_null(const struct lk_verb_call *call, const struct lk_arg *arg)
+{
+	return arg->data == NULL || (call->null_text != NULL &&
+	    arg->len == strlen(call->null_text) &&
+	    memcmp(arg->data, call->null_text, arg->len) == 0);
+}
+
+/* NULL is a word and no value: with it the statement is another. */
+static bool
+has_null(const struct lk_verb_call *call)
+{
+	size_t i;
+
+	for (i = 0; i < call->n_args; i++) {
+		if (is_null(call, &call->args[i]))
+			return true;
+	}
+	return false;
+}
+
+static bool
 is_small(const struct lk_verb_call *call)
 {
 	size_t i, total = 0;
@@ -103,8 +124,6 @@ copy_args(struct lk_keyed *keyed, const struct lk_verb_call *call)
 	keyed->args = lk_xcalloc(call->n_args, sizeof(*keyed->args));
 	keyed->text = at = lk_xcalloc(1, total + 1);
 	for (i = 0; i < call->n_args; i++) {
-		if (call->args[i].data == NULL)
-			continue;
 		memcpy(at, call->args[i].data, call->args[i].len);
 		keyed->args[i] = (struct lk_arg){ at, call->args[i].len };
 		at += call->args[i].len + 1;
@@ -158,7 +177,8 @@ lk_keyed_new(const struct lk_catalog *catalog,
 {
 	struct lk_keyed *keyed;
 
-	if (!plan->is_by_key || plan->n_params == 0 || !is_small(call))
+	if (!plan->is_by_key || plan->n_params == 0 || !is_small(call) ||
+	    has_null(call))
 		return NULL;
 	keyed = lk_xcalloc(1, sizeof(*keyed));
 	keyed->verb = call->verb;
@@ -206,14 +226,6 @@ is_same_form(struct lk_format a, struct lk_format b)
 {
 	return a.proto == b.proto && a.rows == b.rows &&
 	    a.int8_text == b.int8_text && a.depth == b.depth;
-}
-
-static bool
-is_null(const struct lk_verb_call *call, const struct lk_arg *arg)
-{
-	return arg->data == NULL || (call->null_text != NULL &&
-	    arg->len == strlen(call->null_text) &&
-	    memcmp(arg->data, call->null_text, arg->len) == 0);
 }
 
 static bool

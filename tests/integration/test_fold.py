@@ -71,7 +71,9 @@ def compare(db, lockkeeperd):
 
 def updates(*sets, key=("1",)):
     """UPDATE r key SET …, for each of them, such as ("v", "+=", 1)."""
-    return [("UPDATE", "r", *key, "SET", *map(str, words)) for words in sets]
+    return [("UPDATE", "r", *key, "SET",
+             *(word if word is None else str(word) for word in words))
+            for words in sets]
 
 
 def table(columns, values, key="id"):
@@ -152,6 +154,13 @@ def test_large_values_go_one_by_one(compare):
         ("v", "=", "{}"), *[("v", "=", '{"%d": "%s"}' % (i, "x" * 5000))
                             for i in range(N)]))
     assert compare.stats["grouped"] == N + 1 and compare.stats["folded"] == 0
+
+
+def test_null_is_no_value_of_others(compare):
+    got = compare.run(table("id int, v int, w int", "1, 0, NULL"), updates(
+        *[("v", "+=", 1, "IF", "w", "=", None), ("v", "+=", 1, "IF", "w", "=",
+                                                 5)] * 20))
+    assert [good(r) is None for r in got] == [False, True] * 20
 
 
 def test_an_integer_is_days_whatever_was_sent_before(compare):

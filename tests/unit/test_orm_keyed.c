@@ -93,6 +93,9 @@ nothing_else_is(void **state)
 		"COUNT users WHERE id = 1", "EXISTS users WHERE id = 1",
 		"UPDATE users 1 SET age = 2", "DELETE users 1",
 		"LOAD users 1 posts ORDER id AFTER 3",
+		/* IS NULL, which with another value it is not. */
+		"LOAD users 1 posts WHERE title = _",
+		"LOAD users 1 posts WHERE title = NIL",
 	};
 	struct lk_keyed *keyed;
 	size_t i;
@@ -357,6 +360,7 @@ what_others_might_see_is_done_alone(void **state)
 		"UPDATE counters 1 2 SET n += 1 x ||= a",
 		"UPDATE counters 1 2 SET n += 1 m TO DEFAULT",
 		"UPDATE counters 1 2 SET n TO NULL",
+		"UPDATE counters 1 2 SET n += 1 IF m = _",
 		"UPDATEALL counters SET n += 1 WHERE id = 1",
 	};
 	static const char add[] = "UPDATE counters 1 2 SET n += 1";
